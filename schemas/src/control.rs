@@ -1,0 +1,169 @@
+//! The documents of the control plane: who belongs to the organization, and
+//! who may do what. Trails have a module of their own ([`crate::trail`]).
+//!
+//! Documents are versioned and never changed in place: version `n` is written
+//! once, put-if-absent, under [`crate::keys::control`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AccountId, TokenId};
+use crate::selector::Among;
+use crate::time::Micros;
+
+/// The kinds of control documents, which are also folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ControlKind {
+    /// The one [`Organization`], id `organization`.
+    Organization,
+    /// [`Account`], by account id.
+    Account,
+    /// [`Token`], by token id.
+    Token,
+    /// [`crate::trail::TrailVersion`], by trail id.
+    Trail,
+}
+
+impl ControlKind {
+    /// The folder's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Organization => "organization",
+            Self::Account => "account",
+            Self::Token => "token",
+            Self::Trail => "trail",
+        }
+    }
+}
+
+/// The organization that this store serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Organization {
+    /// 1, 2, 3, …
+    pub version: u64,
+    /// When this version was made.
+    pub at: Micros,
+    /// The principal who made it.
+    pub by: String,
+    /// A name for people.
+    pub name: String,
+    /// The account that Cairn's own events belong to.
+    pub management_account: AccountId,
+}
+
+/// The account of Cairn's own events until an organization says otherwise.
+pub const DEFAULT_MANAGEMENT_ACCOUNT: &str = "000000000000";
+
+/// A member account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// 1, 2, 3, …
+    pub version: u64,
+    /// When this version was made.
+    pub at: Micros,
+    /// The principal who made it; for an account seen for the first time, the
+    /// sender of that event.
+    pub by: String,
+    /// The account.
+    pub id: AccountId,
+    /// A name for people.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Whether it is a member now. The events of a former member stay.
+    pub member: bool,
+}
+
+/// What a token's holder may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Sends events for its accounts; reads nothing.
+    Sender,
+    /// Reads events of its accounts; changes nothing.
+    Auditor,
+    /// Does everything, over all accounts.
+    Admin,
+}
+
+impl Role {
+    /// As on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sender => "sender",
+            Self::Auditor => "auditor",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "sender" => Ok(Self::Sender),
+            "auditor" => Ok(Self::Auditor),
+            "admin" => Ok(Self::Admin),
+            _ => Err(format!(
+                "{text:?} is not a role: use sender, auditor or admin"
+            )),
+        }
+    }
+}
+
+/// A token as it is kept: its secret only as a hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// 1, 2, 3, …
+    pub version: u64,
+    /// When this version was made.
+    pub at: Micros,
+    /// The principal who made it.
+    pub by: String,
+    /// The public half.
+    pub id: TokenId,
+    /// A name for people.
+    pub name: Option<String>,
+    /// What its holder may do.
+    pub role: Role,
+    /// Over which accounts.
+    pub accounts: Among<AccountId>,
+    /// SHA-256 of the secret, hexadecimal. The secret has 256 random bits, so
+    /// that a fast hash is enough.
+    pub secret_sha256: String,
+    /// Whether it was taken back.
+    pub revoked: bool,
+}
+
+/// Who is asking: all that a door hands on after it has checked a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// The token's id; `cairn` for the server itself.
+    pub id: String,
+    /// What they may do.
+    pub role: Role,
+    /// Over which accounts.
+    pub accounts: Among<AccountId>,
+}
+
+impl Principal {
+    /// The server itself, which writes its own audit events.
+    pub fn cairn() -> Self {
+        Self {
+            id: "cairn".to_owned(),
+            role: Role::Admin,
+            accounts: Among::All,
+        }
+    }
+
+    /// Whether events may be written for `account`.
+    pub fn may_write(&self, account: &str) -> bool {
+        matches!(self.role, Role::Sender | Role::Admin) && self.accounts.contains(account)
+    }
+
+    /// The accounts whose events may be read: none for a sender.
+    pub fn readable(&self) -> Among<AccountId> {
+        match self.role {
+            Role::Sender => Among::Only(Default::default()),
+            Role::Auditor | Role::Admin => self.accounts.clone(),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+use super::*;
+use crate::selector::{Field, ReadWrite};
+
+struct AnyEvent;
+impl EventFacts for AnyEvent {
+    fn account(&self) -> &str {
+        "111111111111"
+    }
+    fn region(&self) -> Option<&str> {
+        None
+    }
+    fn read_write(&self) -> ReadWrite {
+        ReadWrite::Read
+    }
+    fn category(&self) -> Option<&str> {
+        None
+    }
+    fn any(&self, _: Field, _: &mut dyn FnMut(&str) -> bool) -> bool {
+        false
+    }
+}
+
+fn version(n: u64, at: i64, change: TrailChange, status: TrailStatus) -> TrailVersion {
+    TrailVersion {
+        id: TrailId::new(&"a".repeat(32)).unwrap(),
+        name: TrailName::new("writes").unwrap(),
+        version: n,
+        change,
+        at: Micros(0),
+        by: "admin".to_owned(),
+        effective: Position::at(Partition::embedded(), at),
+        status,
+        selector: Selector::default(),
+        destination: Destination {
+            url: "file:///t".to_owned(),
+            endpoint: None,
+            region: None,
+        },
+        retention_days: None,
+    }
+}
+
+#[test]
+fn each_record_is_judged_by_the_version_at_its_offset() {
+    let mut update = version(3, 20, TrailChange::Updated, TrailStatus::Enable);
+    update.selector.read_write = crate::selector::ReadWriteFilter::Write;
+    let trail = Trail::new(vec![
+        version(1, 5, TrailChange::Created, TrailStatus::Fresh),
+        version(2, 10, TrailChange::Started, TrailStatus::Enable),
+        update,
+        version(4, 30, TrailChange::Stopped, TrailStatus::Disable),
+    ])
+    .unwrap();
+    let log = Partition::embedded();
+    let judge = |offset| trail.decide(&log, offset, &AnyEvent).map(|v| v.version);
+    assert_eq!(judge(4), Err(Why::NotYetMade));
+    assert_eq!(
+        judge(9),
+        Err(Why::NotDelivering {
+            version: 1,
+            status: TrailStatus::Fresh
+        })
+    );
+    assert_eq!(judge(10), Ok(2));
+    assert_eq!(judge(19), Ok(2));
+    assert_eq!(
+        judge(20),
+        Err(Why::Refused {
+            version: 3,
+            refusal: Refusal::ReadWrite
+        })
+    );
+    assert_eq!(
+        judge(30),
+        Err(Why::NotDelivering {
+            version: 4,
+            status: TrailStatus::Disable
+        })
+    );
+    assert_eq!(trail.starts_at().of(&log), 10);
+}
+
+#[test]
+fn a_missing_version_is_noticed() {
+    let created = version(1, 0, TrailChange::Created, TrailStatus::Fresh);
+    let third = version(3, 0, TrailChange::Started, TrailStatus::Enable);
+    assert!(matches!(Trail::new(vec![]), Err(TrailError::Empty)));
+    assert!(matches!(
+        Trail::new(vec![created.clone(), third.clone()]),
+        Err(TrailError::Gap {
+            after: 1,
+            found: 3,
+            ..
+        })
+    ));
+    assert!(Trail::new(vec![created]).unwrap().push(third).is_err());
+}
