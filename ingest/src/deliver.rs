@@ -1,0 +1,445 @@
+//! Deliver: a trail follows history.
+//!
+//! A follower reads history from its own position, judges each row by the
+//! trail's version in force at the row's offset, and commits the rows it takes
+//! together with the new position in one act of the trail's own table. A crash
+//! repeats from the committed position; a destination that does not answer
+//! holds up nobody else.
+//!
+//! While a follower keeps up it reads the newest rows from memory. It reads
+//! files only after a start, a backfill, or a long outage of its destination.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use async_trait::async_trait;
+use cairn_schemas::trail::{Trail, TrailStatus, TrailVersion};
+use cairn_schemas::{Clock, Micros, Position};
+use cairn_store::table::{Listing, Table, TableError};
+use cairn_store::view::TableSnapshot;
+use futures::TryStreamExt;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, RwLock};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::history::History;
+use crate::rows::BatchFacts;
+
+/// When selected rows become files of a trail.
+#[derive(Clone, Debug)]
+pub struct DeliverOptions {
+    /// At the latest after this time.
+    pub commit_interval: Duration,
+    /// As soon as there are so many.
+    pub commit_rows: usize,
+    /// As soon as they take so many bytes of memory.
+    pub commit_bytes: usize,
+}
+
+impl Default for DeliverOptions {
+    fn default() -> Self {
+        Self { commit_interval: Duration::from_secs(30), commit_rows: 100_000, commit_bytes: 64 << 20 }
+    }
+}
+
+/// How a follower stands, for status and metrics.
+#[derive(Clone, Debug, Default)]
+pub struct FollowerStatus {
+    /// Everything below is committed to the trail's table.
+    pub delivered: Position,
+    /// Everything below was looked at; what was taken and is not delivered
+    /// waits in memory.
+    pub scanned: Position,
+    /// Rows that wait in memory.
+    pub pending_rows: usize,
+    /// When rows were last committed.
+    pub last_delivery: Option<Micros>,
+    /// What went wrong last; cleared by a success.
+    pub last_error: Option<String>,
+}
+
+/// Opens the table of a trail, or makes it. Refuses a place where another
+/// trail's table lies.
+#[async_trait]
+pub trait OpenTable: Send + Sync + std::fmt::Debug {
+    /// The table of `trail`. May be called again after an error.
+    async fn open(&self, trail: &TrailVersion) -> Result<Arc<Table>, TableError>;
+}
+
+/// How many records a follower that reads files looks at before its position
+/// moves. Rows lie in files by event time, not by offset, so a whole window
+/// has to be read before any place in it is passed.
+const WINDOW: i64 = 50_000;
+
+#[derive(Debug, Default)]
+struct State {
+    scanned: Position,
+    /// The newest list whose rows are no longer in `pending`.
+    listing: Option<Arc<Listing>>,
+    pending: Vec<RecordBatch>,
+    pending_rows: usize,
+    pending_bytes: usize,
+    pending_since: Option<Instant>,
+    /// A flush asked for everything below to be committed.
+    flush_to: Position,
+    last_delivery: Option<Micros>,
+    last_error: Option<String>,
+}
+
+/// One trail's follower. Shared by its task, the trail's admin and queries.
+#[derive(Debug)]
+pub struct Follower {
+    /// The trail. Held for writing while a new version gets its position, and
+    /// for reading while rows are judged, so that no row at or beyond that
+    /// position was judged by the version before.
+    trail: RwLock<Trail>,
+    table: OnceLock<Arc<Table>>,
+    opener: Arc<dyn OpenTable>,
+    history: Arc<History>,
+    clock: Arc<dyn Clock>,
+    options: DeliverOptions,
+    state: Mutex<State>,
+    /// Something changed: the trail, or a flush was asked for.
+    poke: Notify,
+    /// The task made a step: flushes look again.
+    stepped: Notify,
+}
+
+impl Follower {
+    /// A follower of `history` for `trail`. Its table is opened by [`Self::run`],
+    /// which goes on where the table stands, or, where nothing was ever
+    /// delivered, begins at the trail's start.
+    pub fn new(
+        trail: Trail,
+        opener: Arc<dyn OpenTable>,
+        history: Arc<History>,
+        clock: Arc<dyn Clock>,
+        options: DeliverOptions,
+    ) -> Arc<Self> {
+        let state = State { scanned: trail.starts_at(), ..State::default() };
+        Arc::new(Self {
+            trail: RwLock::new(trail),
+            table: OnceLock::new(),
+            opener,
+            history,
+            clock,
+            options,
+            state: Mutex::new(state),
+            poke: Notify::new(),
+            stepped: Notify::new(),
+        })
+    }
+
+    /// The trail. See the field: whoever makes a new version holds it for
+    /// writing from before the log's end is read until the version is pushed,
+    /// and then calls [`Self::changed`].
+    pub fn trail(&self) -> &RwLock<Trail> {
+        &self.trail
+    }
+
+    /// The trail's table, once it could be opened.
+    pub fn table(&self) -> Option<&Arc<Table>> {
+        self.table.get()
+    }
+
+    /// Tells the task that the trail has a new version.
+    pub fn changed(&self) {
+        self.poke.notify_one();
+    }
+
+    /// How it stands.
+    pub fn status(&self) -> FollowerStatus {
+        let state = self.state.lock();
+        FollowerStatus {
+            delivered: state.listing.as_ref().map(|l| l.position.clone()).unwrap_or_default(),
+            scanned: state.scanned.clone(),
+            pending_rows: state.pending_rows,
+            last_delivery: state.last_delivery,
+            last_error: state.last_error.clone(),
+        }
+    }
+
+    /// The place from which memory should hold rows for this follower; `None`
+    /// when it needs none.
+    pub async fn needs_from(&self) -> Option<Position> {
+        (!self.is_idle().await).then(|| self.scanned())
+    }
+
+    fn scanned(&self) -> Position {
+        self.state.lock().scanned.clone()
+    }
+
+    /// Everything that the trail takes up to now: its files, what waits in
+    /// memory, and what the newest rows of history will add. While the trail
+    /// catches up from far behind, the last part is left out.
+    pub async fn snapshot(&self) -> Result<TableSnapshot, String> {
+        let trail = self.trail.read().await;
+        let table = self.table.get().ok_or_else(|| self.not_open())?;
+        loop {
+            let (listing, mut fresh, scanned) = {
+                let state = self.state.lock();
+                let newest = table.listing();
+                // A list with another position belongs to a commit whose rows
+                // are still pending here; one with the same may be compacted.
+                let listing = match &state.listing {
+                    Some(l) if l.position != newest.position => Arc::clone(l),
+                    _ => newest,
+                };
+                (listing, state.pending.clone(), state.scanned.clone())
+            };
+            match self.history.since(&scanned) {
+                Some(newest) => {
+                    fresh.extend(newest.iter().filter_map(|s| select_batch(&trail, &s.rows)));
+                }
+                // Let go because the follower passed it just now: look again.
+                None if self.scanned() != scanned => continue,
+                None => {}
+            }
+            return Ok(table.snapshot(&listing, fresh));
+        }
+    }
+
+    fn not_open(&self) -> String {
+        let error = self.state.lock().last_error.clone();
+        error.unwrap_or_else(|| "its table is not open yet; try again".to_owned())
+    }
+
+    /// Returns once everything below `target` that the trail takes is in files.
+    /// `target` must be committed to history already.
+    pub async fn flush(&self, target: &Position) -> Result<(), String> {
+        self.state.lock().flush_to.merge(target);
+        loop {
+            let stepped = self.stepped.notified();
+            self.poke.notify_one();
+            let idle = self.is_idle().await;
+            {
+                let state = self.state.lock();
+                if (idle || state.scanned.reaches(target)) && state.pending_rows == 0 {
+                    return Ok(());
+                }
+                if let Some(error) = &state.last_error {
+                    return Err(error.clone());
+                }
+            }
+            stepped.await;
+        }
+    }
+
+    /// Whether the trail is stopped and everything before the stop was looked
+    /// at: there is nothing to do until it changes.
+    async fn is_idle(&self) -> bool {
+        let trail = self.trail.read().await;
+        let latest = trail.latest();
+        latest.status != TrailStatus::Enable && self.scanned().reaches(&latest.effective)
+    }
+
+    /// Follows until `stop`, or until the trail is deleted and everything
+    /// before its end is delivered. Then delivers what waits, once.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut committed = self.history.subscribe();
+        let mut backoff = Duration::ZERO;
+        loop {
+            match self.step().await {
+                Ok(()) => {
+                    backoff = Duration::ZERO;
+                    self.state.lock().last_error = None;
+                }
+                Err(error) => {
+                    tracing::warn!(error = %error, "trail delivery failed, trying again");
+                    self.state.lock().last_error = Some(error.to_string());
+                    backoff = (backoff * 2).clamp(MIN_BACKOFF, MAX_BACKOFF);
+                }
+            }
+            self.stepped.notify_waiters();
+            let waits = self.state.lock().pending_rows > 0;
+            if !waits && self.is_idle().await && self.trail.read().await.is_deleted() {
+                return;
+            }
+            let age = self.pending_due().unwrap_or(Duration::from_secs(3600));
+            let pause = if backoff.is_zero() { age } else { backoff };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(pause) => {}
+                () = self.poke.notified() => {}
+                _ = committed.changed(), if backoff.is_zero() => {}
+            }
+        }
+        if let Some(table) = self.table.get()
+            && let Err(error) = self.deliver(table).await
+        {
+            tracing::warn!(error = %error, "trail repeats undelivered rows at its next start");
+        }
+    }
+
+    fn pending_due(&self) -> Option<Duration> {
+        let since = self.state.lock().pending_since?;
+        Some(self.options.commit_interval.saturating_sub(since.elapsed()))
+    }
+
+    async fn table_or_open(&self) -> Result<&Arc<Table>, TableError> {
+        if let Some(table) = self.table.get() {
+            return Ok(table);
+        }
+        let version = self.trail.read().await.latest().clone();
+        let opened = self.opener.open(&version).await?;
+        let listing = opened.listing();
+        let table = self.table.get_or_init(|| opened);
+        let mut state = self.state.lock();
+        state.scanned.merge(&listing.position);
+        state.listing = Some(listing);
+        Ok(table)
+    }
+
+    /// Reads everything that history has committed since the last step, and
+    /// delivers when it is time.
+    async fn step(&self) -> Result<(), TableError> {
+        let table = self.table_or_open().await?;
+        self.skip_the_stopped_part().await;
+        let head = self.history.committed();
+        if !self.is_idle().await && !self.scanned().reaches(&head) {
+            self.scan(table, &head).await?;
+        }
+        if self.is_due() {
+            self.deliver(table).await?;
+        }
+        Ok(())
+    }
+
+    /// A trail that was stopped and started again takes nothing of what came
+    /// between: there is no need to read it.
+    async fn skip_the_stopped_part(&self) {
+        let trail = self.trail.read().await;
+        let mut stopped_at: Option<&Position> = None;
+        for version in trail.versions() {
+            match (version.status, stopped_at) {
+                (TrailStatus::Disable, None) => stopped_at = Some(&version.effective),
+                (TrailStatus::Enable, Some(from)) => {
+                    let mut state = self.state.lock();
+                    if state.scanned.reaches(from) {
+                        state.scanned.merge(&version.effective);
+                    }
+                    stopped_at = None;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        let state = self.state.lock();
+        let flush = !state.flush_to.0.is_empty() && state.scanned.reaches(&state.flush_to);
+        let aged = state.pending_since.is_some_and(|s| s.elapsed() >= self.options.commit_interval);
+        state.pending_rows > 0
+            && (flush
+                || aged
+                || state.pending_rows >= self.options.commit_rows
+                || state.pending_bytes >= self.options.commit_bytes)
+    }
+
+    async fn scan(&self, table: &Table, head: &Position) -> Result<(), TableError> {
+        while !self.scanned().reaches(head) {
+            let from = self.scanned();
+            if let Some(stretches) = self.history.since(&from) {
+                for stretch in stretches {
+                    let end = Position::at(stretch.partition.clone(), stretch.next);
+                    if !head.reaches(&end) {
+                        continue;
+                    }
+                    let trail = self.trail.read().await;
+                    self.note(select_batch(&trail, &stretch.rows), &end);
+                }
+                self.note(None, head);
+            } else {
+                self.scan_window(&from, head).await?;
+            }
+            if self.is_due() {
+                self.deliver(table).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the next window of one partition from history's files.
+    async fn scan_window(&self, from: &Position, head: &Position) -> Result<(), TableError> {
+        let behind = head.0.iter().find(|(p, next)| from.of(p) < **next);
+        let Some((partition, next)) = behind else { return Ok(()) };
+        let end = Position::at(partition.clone(), (from.of(partition) + WINDOW).min(*next));
+        let start = Position::at(partition.clone(), from.of(partition));
+        let mut rows = self.history.table().rows_between(&start, &end).await?;
+        let mut taken = Vec::new();
+        let trail = self.trail.read().await;
+        while let Some(batch) = rows.try_next().await? {
+            taken.extend(select_batch(&trail, &batch));
+        }
+        for batch in taken {
+            self.note(Some(batch), &start);
+        }
+        self.note(None, &end);
+        Ok(())
+    }
+
+    fn note(&self, taken: Option<RecordBatch>, scanned: &Position) {
+        let mut state = self.state.lock();
+        state.scanned.merge(scanned);
+        if let Some(rows) = taken {
+            state.pending_rows += rows.num_rows();
+            state.pending_bytes += rows.get_array_memory_size();
+            state.pending_since.get_or_insert_with(Instant::now);
+            state.pending.push(rows);
+        }
+    }
+
+    /// Commits what waits, with the position, in one act. A crash before it
+    /// repeats from the old position; after it there is nothing to repeat.
+    async fn deliver(&self, table: &Table) -> Result<(), TableError> {
+        let (rows, to) = {
+            let mut state = self.state.lock();
+            if state.pending.is_empty() {
+                state.flush_to = Position::default();
+                return Ok(());
+            }
+            (state.pending.clone(), state.scanned.clone())
+        };
+        let from = table.listing().position.clone();
+        let listing = table.commit(rows, &from, &to).await?;
+        // The list and the rows that it now holds change places in one breath,
+        // so that no snapshot sees a row twice or not at all. Only this task
+        // adds to `pending`, so all of it was committed.
+        let mut state = self.state.lock();
+        let scanned = std::mem::take(&mut state.scanned);
+        let flush_to = std::mem::take(&mut state.flush_to);
+        *state = State {
+            flush_to: if scanned.reaches(&flush_to) { Position::default() } else { flush_to },
+            scanned,
+            listing: Some(listing),
+            last_delivery: Some(self.clock.now()),
+            ..State::default()
+        };
+        Ok(())
+    }
+}
+
+const MIN_BACKOFF: Duration = Duration::from_millis(500);
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
+
+/// The rows of `rows` that the trail takes, each by the version at its offset.
+pub fn select_batch(trail: &Trail, rows: &RecordBatch) -> Option<RecordBatch> {
+    if rows.num_rows() == 0 {
+        return None;
+    }
+    let facts = BatchFacts::new(rows)?;
+    let mask: BooleanArray = (0..rows.num_rows())
+        .map(|i| {
+            let row = facts.row(i);
+            Some(trail.decide(&row.partition(), row.offset(), &row).is_ok())
+        })
+        .collect();
+    match mask.true_count() {
+        0 => None,
+        n if n == rows.num_rows() => Some(rows.clone()),
+        _ => filter_record_batch(rows, &mask).ok(),
+    }
+}

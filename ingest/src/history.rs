@@ -1,0 +1,166 @@
+//! History as the rest of Cairn sees it: the committed table, the newest rows
+//! in memory, and quarantine beside them.
+//!
+//! One pipeline writes; any number of readers take snapshots. A snapshot's
+//! file list names the position that it reaches, and memory adds exactly what
+//! lies beyond that position, so the two meet without a gap or an overlap
+//! whenever they are read.
+
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
+use cairn_schemas::Position;
+use cairn_schemas::columns;
+use cairn_store::table::{Listing, Table, TableError};
+use cairn_store::view::TableSnapshot;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::recent::{Recent, Stretch};
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct History {
+    table: Arc<Table>,
+    quarantine: Arc<Table>,
+    recent: Mutex<Recent>,
+    committed: watch::Sender<Position>,
+    /// How many bytes of committed rows may stay for followers.
+    follower_bytes: usize,
+}
+
+impl History {
+    /// Over two open tables. Nothing is in memory yet.
+    pub fn new(table: Arc<Table>, quarantine: Arc<Table>, follower_bytes: usize) -> Self {
+        let at = table.listing().position.clone();
+        let recent = Mutex::new(Recent::new(at.clone()));
+        Self { table, quarantine, recent, committed: watch::Sender::new(at), follower_bytes }
+    }
+
+    /// The table of events.
+    pub fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    /// The table of what could not become an event.
+    pub fn quarantine(&self) -> &Arc<Table> {
+        &self.quarantine
+    }
+
+    /// Adds rows that were just judged; they are visible on return.
+    pub fn push(&self, stretch: Stretch) {
+        self.recent.lock().push(stretch);
+    }
+
+    /// Rows and bytes that are not in files yet.
+    pub fn open_size(&self) -> (usize, usize) {
+        self.recent.lock().open_size()
+    }
+
+    /// Everything below was judged and is visible.
+    pub fn head(&self) -> Position {
+        self.recent.lock().head().clone()
+    }
+
+    /// Everything below lies in files.
+    pub fn committed(&self) -> Position {
+        self.committed.borrow().clone()
+    }
+
+    /// Tells when the committed position moves.
+    pub fn subscribe(&self) -> watch::Receiver<Position> {
+        self.committed.subscribe()
+    }
+
+    /// Commits everything that is open. Returns the position that files reach
+    /// now. Called by the pipeline alone.
+    ///
+    /// 1. Quarantine's rows and the position, in one commit of that table. A
+    ///    crash here leaves quarantine ahead of history: the replay meets the
+    ///    same records again, and [`Self::quarantine_rows`] leaves out those
+    ///    below quarantine's own position.
+    /// 2. History's rows and the position, in one commit. A crash here leaves
+    ///    nothing to do.
+    /// 3. Memory learns of it. A crash here is as one after step 2.
+    pub async fn commit(&self) -> Result<Position, TableError> {
+        let (open, to) = self.recent.lock().seal();
+        let refused = self.quarantine_rows(&open);
+        if !refused.is_empty() {
+            let from = self.quarantine.listing().position.clone();
+            self.quarantine.commit(refused, &from, &to).await?;
+        }
+        let rows: Vec<RecordBatch> =
+            open.into_iter().map(|s| s.rows).filter(|r| r.num_rows() > 0).collect();
+        let from = self.committed();
+        if !from.reaches(&to) {
+            self.table.commit(rows, &from, &to).await?;
+        }
+        self.recent.lock().committed(&to);
+        self.committed.send_replace(to.clone());
+        Ok(to)
+    }
+
+    /// The quarantined rows of `stretches` that its table does not hold yet.
+    fn quarantine_rows(&self, stretches: &[Stretch]) -> Vec<RecordBatch> {
+        let there = self.quarantine.listing();
+        stretches.iter().filter_map(|s| beyond(&there, s)).collect()
+    }
+
+    /// Lets go of rows that every follower has passed. `passed` is the least
+    /// position of the active followers, `None` when there is none.
+    pub fn release(&self, passed: Option<&Position>) {
+        self.recent.lock().release(passed, self.follower_bytes);
+    }
+
+    /// The newest rows from `from` on; `None` when memory does not reach back
+    /// so far.
+    pub fn since(&self, from: &Position) -> Option<Vec<Stretch>> {
+        self.recent.lock().since(from)
+    }
+
+    /// Every event up to now.
+    pub fn snapshot(&self) -> TableSnapshot {
+        loop {
+            let listing = self.table.listing();
+            // Rows are released only after a listing that holds them is out;
+            // if that happened since the line above, a newer one is there now.
+            if let Some(fresh) = self.since(&listing.position) {
+                let fresh = fresh.into_iter().map(|s| s.rows).filter(|r| r.num_rows() > 0);
+                return self.table.snapshot(&listing, fresh.collect());
+            }
+        }
+    }
+
+    /// Everything quarantined up to now.
+    pub fn quarantine_snapshot(&self) -> TableSnapshot {
+        let fresh = {
+            // Both under the lock: a row must not leave memory between the two.
+            let recent = self.recent.lock();
+            let listing = self.quarantine.listing();
+            let fresh: Vec<RecordBatch> =
+                recent.held().filter_map(|s| beyond(&listing, s)).collect();
+            (listing, fresh)
+        };
+        self.quarantine.snapshot(&fresh.0, fresh.1)
+    }
+}
+
+/// The quarantined rows of `stretch` that lie beyond `listing`. A stretch may
+/// straddle the place after a crash between steps 1 and 2, so rows are asked
+/// one by one.
+fn beyond(listing: &Listing, stretch: &Stretch) -> Option<RecordBatch> {
+    let rows = &stretch.quarantined;
+    let at = listing.position.of(&stretch.partition);
+    if rows.num_rows() == 0 || stretch.next <= at {
+        return None;
+    }
+    if stretch.first >= at {
+        return Some(rows.clone());
+    }
+    let index = columns::quarantine_schema().index_of("log_offset").ok()?;
+    let offsets = rows.column(index).as_primitive_opt::<Int64Type>()?;
+    let from = offsets.values().partition_point(|o| *o < at);
+    let left = rows.slice(from, rows.num_rows() - from);
+    (left.num_rows() > 0).then_some(left)
+}

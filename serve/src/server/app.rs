@@ -1,0 +1,349 @@
+//! Everything that a running server consists of, put together in one place.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use cairn_ingest::decode::DecodeLimits;
+use cairn_ingest::deliver::DeliverOptions;
+use cairn_ingest::history::History;
+use cairn_ingest::judge::{Judge, Judged};
+use cairn_ingest::pipeline::{Observer, Pipeline, PipelineError, PipelineHandle, PipelineOptions};
+use cairn_ingest::receive::ReceiveLimits;
+use cairn_ingest::seen::{SeenIndex, SeenOptions};
+use cairn_ingest::source::EmbeddedSource;
+use cairn_ingest::verdict::{Verdict, Verdicts};
+use cairn_query::{Engine, Limits};
+use cairn_schemas::{AccountId, Clock, IdSource, Partition, Position, TrailName, keys};
+use cairn_store::control::ControlStore;
+use cairn_store::log::{EmbeddedLog, LogOptions};
+use cairn_store::objects::{self, ObjectSettings};
+use cairn_store::table::{Table, TableError, TableOptions, TableSpec};
+use cairn_store::view::{TableName, TableSnapshot, Tables, ViewError};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::audit::Audit;
+use super::metrics::Metrics;
+use super::registry::Registry;
+use super::system_tables;
+use super::trails::{Opener, TrailSet};
+use crate::config::Settings;
+
+/// What every request gets.
+pub type Shared = Arc<App>;
+
+/// How many of the newest verdicts are kept for doors that wait.
+const VERDICTS_KEPT: usize = 262_144;
+/// Memory for committed rows that followers have not read yet.
+const FOLLOWER_BYTES: usize = 160 << 20;
+
+/// A running server.
+#[derive(Debug)]
+pub struct App {
+    /// As configured.
+    pub settings: Settings,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Organization, accounts and tokens.
+    pub registry: Arc<Registry>,
+    /// Cairn's own events.
+    pub audit: Audit,
+    /// The embedded log.
+    pub log: EmbeddedLog,
+    /// What became of records.
+    pub verdicts: Arc<Verdicts>,
+    /// History.
+    pub history: Arc<History>,
+    /// The pipeline's door for flushes.
+    pub pipeline: PipelineHandle,
+    /// The trails.
+    pub trails: Arc<TrailSet>,
+    /// SQL.
+    pub engine: Arc<Engine>,
+    /// Limits on bodies.
+    pub receive_limits: ReceiveLimits,
+    /// What `/metrics` tells.
+    pub metrics: Arc<Metrics>,
+    /// When the process began.
+    pub started: cairn_schemas::Micros,
+}
+
+/// What runs beside the doors until the server stops.
+#[derive(Debug)]
+pub struct Background {
+    /// The pipeline. It ends only with the server, or with an error that
+    /// nobody can mend while it runs.
+    pub pipeline: tokio::task::JoinHandle<Result<(), PipelineError>>,
+    /// Stops the pipeline and, with it, the followers.
+    pub stop: CancellationToken,
+    /// Accounts that intake met for the first time.
+    pub accounts: tokio::task::JoinHandle<()>,
+}
+
+/// The parts that come from outside.
+#[derive(Debug, Clone)]
+pub struct Ambient {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub ids: Arc<dyn IdSource>,
+    /// What the configuration says of S3.
+    pub objects: ObjectSettings,
+}
+
+impl App {
+    /// Opens everything below the data folder and starts the background.
+    ///
+    /// The order matters: the log first, for it says where it ends; then the
+    /// tables, which say what of it is committed; then the duplicate index,
+    /// which is brought up to that place; only then does the pipeline read on.
+    pub async fn start(settings: Settings, ambient: Ambient) -> anyhow::Result<(Shared, Background)> {
+        let dir = settings.data.dir.clone();
+        let metrics = Arc::new(Metrics::new()?);
+        let log = open_log(&dir, &settings).await?;
+        let own_store = format!("file://{}", dir.join(keys::STORE_DIR).display());
+        let root = objects::open(&own_store, &ambient.objects)?;
+        let control = ControlStore::new(Arc::clone(&root.store), root.prefix.clone());
+        let organization = settings.organization.clone();
+        let registry = Registry::open(
+            control.clone(),
+            Arc::clone(&ambient.clock),
+            Arc::clone(&ambient.ids),
+            organization.name.as_deref().unwrap_or("default"),
+            organization.management_account,
+        );
+        let registry = Arc::new(registry.await?);
+        let history = Arc::new(open_history(&own_store, &ambient).await?);
+        let committed = check_log(&log, &history)?;
+        let seen = open_seen(&dir, &history).await?;
+
+        let stop = CancellationToken::new();
+        let verdicts = Arc::new(Verdicts::new(committed, VERDICTS_KEPT));
+        let source = Box::new(EmbeddedSource::new(log.reader(committed)?));
+        let limits = DecodeLimits::default();
+        let judge = Judge::new(seen, registry.known_accounts(), limits);
+        let (accounts, found) = mpsc::unbounded_channel();
+        let observer = Arc::new(Observing { metrics: Arc::clone(&metrics), accounts });
+        let boards = BTreeMap::from([(Partition::embedded(), Arc::clone(&verdicts))]);
+        let options = pipeline_options(&settings);
+        let (pipeline, handle) = Pipeline::new(source, judge, Arc::clone(&history), boards, observer, options);
+        let pipeline = tokio::spawn(pipeline.run(stop.clone()));
+        let accounts = tokio::spawn(register_accounts(Arc::clone(&registry), found));
+
+        let opener = Opener {
+            settings: ambient.objects.clone(),
+            clock: Arc::clone(&ambient.clock),
+            ids: Arc::clone(&ambient.ids),
+        };
+        let deliver = DeliverOptions { commit_interval: settings.trails.commit_interval, ..DeliverOptions::default() };
+        let trails = TrailSet::open(
+            control,
+            log.clone(),
+            Arc::clone(&history),
+            Arc::new(opener),
+            deliver,
+            own_store,
+            stop.clone(),
+        );
+        let trails = trails.await?;
+        let engine = make_engine(&settings, &history, &trails, &registry, &ambient)?;
+        let audit = Audit::new(log.clone(), Arc::clone(&registry), Arc::clone(&ambient.clock), ambient.ids);
+        let app = Arc::new(Self {
+            receive_limits: receive_limits(&settings),
+            started: ambient.clock.now(),
+            settings,
+            clock: ambient.clock,
+            registry,
+            audit,
+            log,
+            verdicts,
+            history,
+            pipeline: handle,
+            trails,
+            engine,
+            metrics,
+        });
+        Ok((app, Background { pipeline, stop, accounts }))
+    }
+}
+
+async fn open_log(dir: &Path, settings: &Settings) -> anyhow::Result<EmbeddedLog> {
+    let options = LogOptions { segment_bytes: settings.log.segment_bytes, ..LogOptions::default() };
+    let dir = dir.join(keys::LOG_DIR);
+    let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(&dir, options)).await?;
+    Ok(opened?)
+}
+
+async fn open_history(own_store: &str, ambient: &Ambient) -> anyhow::Result<History> {
+    let open = async |key: &str, spec: TableSpec| -> anyhow::Result<Arc<Table>> {
+        let opened = objects::open(&format!("{own_store}/{key}"), &ambient.objects)?;
+        let (clock, ids) = (Arc::clone(&ambient.clock), Arc::clone(&ambient.ids));
+        let table = Table::open_or_create(&opened, spec, TableOptions::default(), clock, ids).await;
+        Ok(Arc::new(table.with_context(|| format!("cannot open the table {key}"))?))
+    };
+    let table = open(keys::HISTORY, TableSpec::events("history")).await?;
+    let quarantine = open(keys::QUARANTINE, TableSpec::quarantine()).await?;
+    Ok(History::new(table, quarantine, FOLLOWER_BYTES))
+}
+
+/// Where the pipeline reads on. A log that begins after that place has lost
+/// records, and one that ends before it would give offsets out twice: both
+/// are refused.
+fn check_log(log: &EmbeddedLog, history: &History) -> anyhow::Result<i64> {
+    let committed = history.committed().of(&Partition::embedded());
+    let (start, end) = (log.start(), log.end());
+    anyhow::ensure!(
+        start <= committed,
+        "the log begins at offset {start}, but history is committed only up to {committed}: \
+         records between are missing. Restore the folder log/ from a backup"
+    );
+    anyhow::ensure!(
+        end >= committed,
+        "the log ends at offset {end}, but history is committed up to {committed}: the folder log/ \
+         is older than the tables. Restore log/ and store/ from the same backup"
+    );
+    Ok(committed)
+}
+
+/// Opens the duplicate index and brings it up to what history committed.
+async fn open_seen(dir: &Path, history: &History) -> anyhow::Result<SeenIndex> {
+    let folder = dir.join(keys::SEEN_DIR);
+    let seen = tokio::task::spawn_blocking(move || SeenIndex::open(&folder, SeenOptions::default())).await??;
+    cairn_ingest::judge::catch_up(seen, history).await.context("the duplicate index cannot be brought up to date")
+}
+
+fn pipeline_options(settings: &Settings) -> PipelineOptions {
+    let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    PipelineOptions {
+        commit_interval: settings.history.commit_interval,
+        commit_rows: size(settings.history.commit_rows),
+        commit_bytes: size(settings.history.commit_bytes),
+        ..PipelineOptions::default()
+    }
+}
+
+fn receive_limits(settings: &Settings) -> ReceiveLimits {
+    let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    ReceiveLimits {
+        max_compressed: size(settings.server.max_body_bytes),
+        max_body: size(settings.server.max_decompressed_bytes),
+        max_event: size(settings.server.max_event_bytes),
+        ..ReceiveLimits::default()
+    }
+}
+
+fn make_engine(
+    settings: &Settings,
+    history: &Arc<History>,
+    trails: &Arc<TrailSet>,
+    registry: &Arc<Registry>,
+    ambient: &Ambient,
+) -> anyhow::Result<Arc<Engine>> {
+    let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    let spill = settings.query.spill_dir.clone().unwrap_or_else(|| settings.data.dir.join("spill"));
+    let defaults = Limits::default();
+    let limits = Limits {
+        memory: size(settings.query.memory_bytes),
+        timeout: settings.query.timeout,
+        concurrent: settings.query.max_concurrent as usize,
+        spill_dir: (settings.query.spill_bytes > 0).then_some(spill),
+        spill: settings.query.spill_bytes,
+        threads: match settings.query.threads {
+            0 => defaults.threads,
+            n => n as usize,
+        },
+        memory_per_query: size(settings.query.memory_bytes),
+        ..defaults
+    };
+    let tables = Arc::new(AllTables { history: Arc::clone(history), trails: Arc::clone(trails) });
+    let engine = Arc::new_cyclic(|engine| {
+        let system = system_tables::all(history, trails, registry, engine.clone());
+        Engine::new(tables, system, limits, Arc::clone(&ambient.clock))
+    });
+    Ok(engine)
+}
+
+/// Every table, for the query engine.
+#[derive(Debug)]
+struct AllTables {
+    history: Arc<History>,
+    trails: Arc<TrailSet>,
+}
+
+#[async_trait]
+impl Tables for AllTables {
+    fn names(&self) -> Vec<TableName> {
+        let trails = self.trails.folded_names();
+        let trails = trails.iter().filter_map(|n| TrailName::new(n).ok()).map(TableName::Trail);
+        [TableName::History, TableName::Quarantine].into_iter().chain(trails).collect()
+    }
+
+    async fn snapshot(&self, table: &TableName) -> Result<Option<TableSnapshot>, ViewError> {
+        match table {
+            TableName::History => Ok(Some(self.history.snapshot())),
+            TableName::Quarantine => Ok(Some(self.history.quarantine_snapshot())),
+            TableName::Trail(name) => {
+                let Ok(follower) = self.trails.find(name.as_str()) else { return Ok(None) };
+                let snapshot = follower.snapshot().await;
+                snapshot.map(Some).map_err(|reason| ViewError { table: table.clone(), reason })
+            }
+        }
+    }
+}
+
+/// What the pipeline tells goes into metrics, and new accounts to the registry.
+#[derive(Debug)]
+struct Observing {
+    metrics: Arc<Metrics>,
+    accounts: mpsc::UnboundedSender<(AccountId, String)>,
+}
+
+impl Observer for Observing {
+    fn judged(&self, judged: &Judged) {
+        let (mut accepted, mut duplicate) = (0, 0);
+        for verdict in &judged.verdicts {
+            match verdict {
+                Verdict::Accepted { .. } => accepted += 1,
+                Verdict::Duplicate { .. } => duplicate += 1,
+                Verdict::Refused { code, .. } => {
+                    self.metrics.records.with_label_values(&["quarantined"]).inc();
+                    self.metrics.quarantined.with_label_values(&[code]).inc();
+                }
+            }
+        }
+        self.metrics.records.with_label_values(&["accepted"]).inc_by(accepted);
+        self.metrics.records.with_label_values(&["duplicate"]).inc_by(duplicate);
+        self.metrics.conflicts.inc_by(judged.conflicts);
+        for account in &judged.new_accounts {
+            // The receiver lives as long as the server; after it nobody counts.
+            let _ = self.accounts.send((account.clone(), judged.sender.clone()));
+        }
+    }
+
+    fn committed(&self, _: &Position, took: Duration) {
+        self.metrics.commits.with_label_values(&["ok"]).inc();
+        self.metrics.commit_seconds.observe(took.as_secs_f64());
+    }
+
+    fn commit_failed(&self, error: &TableError) {
+        self.metrics.commits.with_label_values(&["failed"]).inc();
+        tracing::warn!(error = %error, "commit to history failed, trying again");
+    }
+}
+
+/// Adds the accounts that intake met to the organization. A document that
+/// cannot be written now is written when the account is met after a restart.
+async fn register_accounts(
+    registry: Arc<Registry>,
+    mut found: mpsc::UnboundedReceiver<(AccountId, String)>,
+) {
+    while let Some((account, sender)) = found.recv().await {
+        if let Err(error) = registry.add_account(&sender, account, None, true).await {
+            tracing::warn!(error = %error, "a new account could not be written down");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The HTTP door: one file an API, one form of errors, one way in.
+//!
+//! `docs/http-api.md` is the interface that other programs rely on.
+
+pub mod accounts;
+pub mod auth;
+pub mod error;
+pub mod events;
+mod formats;
+pub mod ops;
+pub mod sql;
+pub mod tokens;
+pub mod trails;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::{delete, get, post};
+use serde_json::Value;
+
+use super::app::Shared;
+use super::audit::Act;
+use auth::Authenticated;
+use error::ApiError;
+
+/// All routes.
+pub fn router(app: Shared) -> Router {
+    Router::new()
+        .route("/healthz", get(ops::healthz))
+        .route("/readyz", get(ops::readyz))
+        .route("/metrics", get(ops::metrics))
+        .route("/v1/status", get(ops::status))
+        .route("/v1/whoami", get(ops::whoami))
+        .route("/v1/flush", post(ops::flush))
+        .route("/v1/quarantine/resubmit", post(ops::resubmit))
+        .route("/v1/events", post(events::post))
+        .route("/v1/sql", post(sql::post))
+        .route("/v1/organization", get(accounts::organization).put(accounts::set_organization))
+        .route("/v1/accounts", get(accounts::list).post(accounts::add))
+        .route("/v1/accounts/{id}", delete(accounts::remove))
+        .route("/v1/tokens", get(tokens::list).post(tokens::create))
+        .route("/v1/tokens/{id}", delete(tokens::revoke))
+        .route("/v1/trails", get(trails::list).post(trails::create))
+        .route("/v1/trails/{name}", get(trails::show).patch(trails::update).delete(trails::remove))
+        .route("/v1/trails/{name}/start", post(trails::start))
+        .route("/v1/trails/{name}/stop", post(trails::stop))
+        .route("/v1/trails/{name}/explain", get(trails::explain))
+        .fallback(async || ApiError::not_found("there is nothing here").hint("docs/http-api.md lists every call"))
+        .method_not_allowed_fallback(async || {
+            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this call has another method")
+        })
+        .with_state(app)
+}
+
+/// The request and the resource of a change, for its event.
+pub struct Changing<'a> {
+    /// The operation's name.
+    pub name: &'static str,
+    /// Its parameters; no secrets.
+    pub request: Value,
+    /// The type and name of what is changed.
+    pub resource: (&'static str, String),
+    /// Who asks.
+    pub asked: &'a Authenticated,
+}
+
+impl Changing<'_> {
+    /// Records the change, makes it, and where it fails records that too.
+    pub async fn make<T>(
+        self,
+        app: &Shared,
+        change: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<T, ApiError> {
+        let mut act = Act::new(self.name, true, &self.asked.principal, &self.asked.caller);
+        act.request = self.request;
+        act.resource = Some(self.resource);
+        app.audit.record(act.clone()).await?;
+        let outcome = change.await;
+        if let Err(error) = &outcome {
+            act.error = Some((error.code().to_owned(), error.message().to_owned()));
+            app.audit.record(act).await?;
+        }
+        outcome
+    }
+}
+
+/// A body that may be absent.
+pub fn parse<T: serde::de::DeserializeOwned + Default>(body: &[u8]) -> Result<T, ApiError> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(body).map_err(|e| ApiError::invalid(format!("the body is not what this call takes: {e}")))
+}

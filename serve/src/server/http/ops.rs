@@ -1,0 +1,192 @@
+//! What operators ask: health, status, metrics, flush, quarantine.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use cairn_schemas::control::Role;
+use cairn_schemas::selector::Among;
+use cairn_schemas::{Partition, Position};
+use cairn_store::table::Table;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::auth::Authenticated;
+use super::error::ApiError;
+use super::sql::own_rows;
+use super::tokens::among_json;
+use super::{Changing, events, parse};
+use crate::server::app::{App, Shared};
+
+/// `GET /healthz`.
+pub async fn healthz() -> Json<Value> {
+    Json(json!({"status": "ok"}))
+}
+
+/// `GET /readyz`. The door opens only when everything behind it is there; what
+/// can change later is whether the pipeline still runs.
+pub async fn readyz(State(app): State<Shared>) -> Result<Json<Value>, ApiError> {
+    if app.pipeline.is_running() {
+        Ok(Json(json!({"status": "ready"})))
+    } else {
+        Err(ApiError::unavailable("the pipeline has stopped; the server's log says why"))
+    }
+}
+
+/// `GET /metrics`.
+pub async fn metrics(State(app): State<Shared>) -> Result<Response, ApiError> {
+    let m = &app.metrics;
+    let (open_rows, _) = app.history.open_size();
+    m.log_end.set(app.log.end());
+    m.log_lag.set((app.log.end() - app.verdicts.at()).max(0));
+    m.log_bytes.set(i64::try_from(app.log.bytes()).unwrap_or(i64::MAX));
+    m.open_rows.set(i64::try_from(open_rows).unwrap_or(i64::MAX));
+    for (name, table) in [("history", app.history.table()), ("quarantine", app.history.quarantine())] {
+        let files = table.files().files.len();
+        m.table_files.with_label_values(&[name]).set(i64::try_from(files).unwrap_or(i64::MAX));
+    }
+    m.trails.reset();
+    for follower in app.trails.all() {
+        let status = follower.trail().read().await.latest().status;
+        m.trails.with_label_values(&[&format!("{status:?}")]).inc();
+    }
+    let text = m.render().map_err(|e| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", e.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}
+
+/// `GET /v1/whoami`.
+pub async fn whoami(asked: Authenticated) -> Json<Value> {
+    let p = &asked.principal;
+    Json(json!({"id": p.id, "role": p.role, "accounts": among_json(&p.accounts)}))
+}
+
+fn table_json(table: &Table) -> Value {
+    let files = table.files();
+    let sum = |f: fn(&cairn_store::view::DataFile) -> u64| files.files.iter().map(f).sum::<u64>();
+    json!({
+        "version": files.version,
+        "files": files.files.len(),
+        "rows": sum(|f| f.rows),
+        "bytes": sum(|f| f.size),
+        "position": table.position(),
+    })
+}
+
+/// `GET /v1/status`. Counts over all accounts are for administrators and for
+/// auditors of all accounts; others learn whether things run.
+pub async fn status(State(app): State<Shared>, asked: Authenticated) -> Result<Json<Value>, ApiError> {
+    asked.needs(&app, &[Role::Admin, Role::Auditor], "GetStatus").await?;
+    let brief = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "started": app.started.to_rfc3339(),
+        "now": app.clock.now().to_rfc3339(),
+        "ready": app.pipeline.is_running(),
+    });
+    if asked.principal.readable() != Among::All {
+        return Ok(Json(brief));
+    }
+    Ok(Json(full_status(&app, brief).await))
+}
+
+async fn full_status(app: &App, mut out: Value) -> Value {
+    let log = Partition::embedded();
+    let (open_rows, open_bytes) = app.history.open_size();
+    let committed = app.history.committed().of(&log);
+    out["log"] = json!({
+        "start": app.log.start(),
+        "end": app.log.end(),
+        "judged": app.verdicts.at(),
+        "committed": committed,
+        "lag_records": (app.log.end() - committed).max(0),
+        "bytes": app.log.bytes(),
+    });
+    out["history"] = table_json(app.history.table());
+    out["history"]["open_rows"] = json!(open_rows);
+    out["history"]["open_bytes"] = json!(open_bytes);
+    out["history"]["retention_days"] = json!(app.settings.history.retention_days);
+    out["quarantine"] = table_json(app.history.quarantine());
+    let mut trails = Vec::new();
+    for follower in app.trails.all() {
+        let mut trail = super::trails::describe(&follower).await;
+        let scanned = follower.status().scanned.of(&log);
+        if trail["status"] == "Enable" {
+            trail["lag_records"] = json!((committed - scanned).max(0));
+        }
+        if let Some(table) = follower.table() {
+            trail["files"] = json!(table.files().files.len());
+        }
+        trails.push(trail);
+    }
+    out["trails"] = json!(trails);
+    out["accounts"] = json!(app.registry.accounts().iter().filter(|a| a.member).count());
+    out
+}
+
+/// Commits everything that was acknowledged before the call, everywhere.
+pub async fn flush_all(app: &App) -> Result<Position, ApiError> {
+    let target = Position::at(Partition::embedded(), app.log.end());
+    if !app.pipeline.flush(target.clone()).await {
+        return Err(ApiError::unavailable("the pipeline has stopped; the server's log says why"));
+    }
+    match app.trails.flush(&target).await.into_iter().next() {
+        None => Ok(target),
+        Some((trail, error)) => Err(ApiError::unavailable(format!("trail {trail} cannot deliver: {error}"))
+            .hint("history is committed; the trail goes on by itself once its destination answers")),
+    }
+}
+
+/// `POST /v1/flush`.
+pub async fn flush(State(app): State<Shared>, asked: Authenticated) -> Result<Json<Value>, ApiError> {
+    asked.needs(&app, &[Role::Admin, Role::Sender], "Flush").await?;
+    Ok(Json(json!({"committed": flush_all(&app).await?})))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Resubmit {
+    source: Option<String>,
+    partition: Option<i32>,
+    offset: Option<i64>,
+}
+
+/// How many quarantined records one call takes in again.
+const RESUBMIT_AT_ONCE: usize = 10_000;
+
+/// `POST /v1/quarantine/resubmit`.
+pub async fn resubmit(
+    State(app): State<Shared>,
+    asked: Authenticated,
+    body: Bytes,
+) -> Result<Json<events::Receipts>, ApiError> {
+    asked.needs(&app, &[Role::Admin], "ResubmitQuarantine").await?;
+    let wanted: Resubmit = parse(&body)?;
+    let mut query = "SELECT raw_base64 FROM quarantine WHERE true".to_owned();
+    if let Some(source) = &wanted.source {
+        query.push_str(&format!(" AND log_source = '{}'", source.replace('\'', "''")));
+    }
+    for (column, value) in [("log_partition", wanted.partition.map(i64::from)), ("log_offset", wanted.offset)] {
+        if let Some(value) = value {
+            query.push_str(&format!(" AND {column} = {value}"));
+        }
+    }
+    query.push_str(&format!(" ORDER BY log_source, log_partition, log_offset LIMIT {RESUBMIT_AT_ONCE}"));
+    let changing = Changing {
+        name: "ResubmitQuarantine",
+        request: json!({"source": wanted.source, "partition": wanted.partition, "offset": wanted.offset}),
+        resource: ("CAIRN::Quarantine", "quarantine".to_owned()),
+        asked: &asked,
+    };
+    let change = async {
+        let rows = own_rows(&app, &asked.principal, &query).await?;
+        let decode = |row: &Value| {
+            let text = row.get("raw_base64").and_then(Value::as_str).unwrap_or_default();
+            base64::engine::general_purpose::STANDARD.decode(text).map(Bytes::from)
+        };
+        let payloads: Result<Vec<Bytes>, _> = rows.iter().map(decode).collect();
+        let payloads = payloads.map_err(|e| ApiError::invalid(format!("quarantine holds no valid base64: {e}")))?;
+        events::take_again(&app, &asked, payloads).await
+    };
+    Ok(Json(changing.make(&app, change).await?))
+}

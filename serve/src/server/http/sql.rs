@@ -1,0 +1,245 @@
+//! `POST /v1/sql`: the door for questions.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use cairn_query::{ErrorKind, Exceeded, QueryError, QueryStream};
+use cairn_schemas::control::{Principal, Role};
+use futures::StreamExt;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::auth::Authenticated;
+use super::error::ApiError;
+use super::formats::{Encode, Format};
+use crate::server::app::{App, Shared};
+use crate::server::audit::Act;
+
+/// The body of a question.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    query: String,
+}
+
+/// The query engine's errors in the doors' form.
+pub fn api_error(error: &QueryError) -> ApiError {
+    let (status, place) = match error.kind {
+        ErrorKind::Invalid { line, column } => (StatusCode::BAD_REQUEST, line.zip(column)),
+        ErrorKind::Forbidden => (StatusCode::FORBIDDEN, None),
+        ErrorKind::Limit(Exceeded::Busy) => (StatusCode::TOO_MANY_REQUESTS, None),
+        ErrorKind::Limit(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
+        ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, None),
+        ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, None),
+    };
+    let mut answer = ApiError::new(status, error.code(), error.message.clone());
+    if let Some(hint) = &error.hint {
+        answer = answer.hint(hint.clone());
+    }
+    if let Some((line, column)) = place {
+        answer = answer.with("line", json!(line)).with("column", json!(column));
+    }
+    answer
+}
+
+/// The handler.
+pub async fn post(
+    State(app): State<Shared>,
+    asked: Authenticated,
+    headers: HeaderMap,
+    body: Result<Json<Question>, JsonRejection>,
+) -> Result<Response, ApiError> {
+    asked.needs(&app, &[Role::Auditor, Role::Admin], "Query").await?;
+    let Json(question) = body.map_err(|e| {
+        ApiError::invalid(e.body_text()).hint("send {\"query\": \"SELECT ...\"} as application/json")
+    })?;
+    let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
+    let Some(format) = Format::accepted(accept) else {
+        return Err(ApiError::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", "no such form of an answer")
+            .hint("accept application/json, application/x-ndjson, text/csv, application/vnd.apache.arrow.stream or application/vnd.apache.parquet"));
+    };
+    let mut asking = Asking { app, asked, query: question.query, started: Instant::now(), rows: 0, told: false };
+    match asking.begin(format).await {
+        Ok(response) => Ok(response.into_response(asking)),
+        Err(error) => {
+            asking.record(Some(&error)).await?;
+            Err(api_error(&error))
+        }
+    }
+}
+
+/// A query under way, which must leave its event behind however it ends.
+struct Asking {
+    app: Shared,
+    asked: Authenticated,
+    query: String,
+    started: Instant,
+    rows: usize,
+    told: bool,
+}
+
+/// The start of an answer: its first bytes are known, so it has begun well.
+struct Begun {
+    format: Format,
+    encoder: Box<dyn Encode>,
+    rows: QueryStream,
+    first: Vec<u8>,
+}
+
+impl Asking {
+    /// Plans the query and takes its first batch, so that what goes wrong at
+    /// the start is answered with a status and not with a broken body.
+    async fn begin(&mut self, format: Format) -> Result<Begun, QueryError> {
+        let mut rows = self.app.engine.query(&self.asked.principal, &self.query).await?;
+        let internal = |e: arrow::error::ArrowError| QueryError::internal(e.to_string());
+        let mut encoder = format.encoder(&rows.schema()).map_err(internal)?;
+        let mut first = encoder.begin().map_err(internal)?;
+        if let Some(batch) = rows.next().await {
+            let batch = batch?;
+            self.rows += batch.num_rows();
+            first.extend(encoder.batch(&batch).map_err(internal)?);
+        }
+        Ok(Begun { format, encoder, rows, first })
+    }
+
+    /// Leaves the query's event in the log.
+    async fn record(&mut self, error: Option<&QueryError>) -> Result<(), ApiError> {
+        self.told = true;
+        let app = Arc::clone(&self.app);
+        app.metrics.query(self.started.elapsed(), error.map(QueryError::code));
+        let act = act_of(self, error.map(|e| (e.code().to_owned(), e.message.clone())));
+        Ok(app.audit.record(act).await?)
+    }
+}
+
+fn act_of(asking: &Asking, error: Option<(String, String)>) -> Act<'_> {
+    let mut act = Act::new("Query", false, &asking.asked.principal, &asking.asked.caller);
+    act.request = json!({"query": asking.query});
+    let elapsed = u64::try_from(asking.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    act.response = json!({"rows": asking.rows, "elapsedMs": elapsed});
+    act.error = error;
+    act
+}
+
+impl Drop for Asking {
+    /// Whoever hangs up half-way has seen rows all the same.
+    fn drop(&mut self) {
+        if self.told {
+            return;
+        }
+        let error = ("canceled".to_owned(), "the caller went away".to_owned());
+        let app = Arc::clone(&self.app);
+        let asked = std::mem::replace(
+            &mut self.asked,
+            Authenticated { principal: Principal::cairn(), caller: Default::default() },
+        );
+        let query = std::mem::take(&mut self.query);
+        let (started, rows) = (self.started, self.rows);
+        app.metrics.query(started.elapsed(), Some("canceled"));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let asking = Asking { app, asked, query, started, rows, told: true };
+                if let Err(e) = asking.app.audit.record(act_of(&asking, Some(error))).await {
+                    tracing::error!(error = %e, "a canceled query could not be recorded");
+                }
+            });
+        }
+    }
+}
+
+impl Begun {
+    fn into_response(self, asking: Asking) -> Response {
+        let media_type = self.format.media_type();
+        let body = Body::from_stream(self.into_parts(asking));
+        let mut response = Response::new(body);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media_type));
+        response
+    }
+
+    /// The answer's bytes. An error ends the body without its proper end, so
+    /// that no part passes for the whole.
+    fn into_parts(
+        self,
+        asking: Asking,
+    ) -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> + Send {
+        let Self { mut encoder, mut rows, first, .. } = self;
+        async_stream(move |out| async move {
+            let mut asking = asking;
+            let broken = |e: &dyn std::fmt::Display| std::io::Error::other(e.to_string());
+            if out.send(Ok(Bytes::from(first))).await.is_err() {
+                return;
+            }
+            while let Some(batch) = rows.next().await {
+                let part = match batch {
+                    Ok(batch) => {
+                        asking.rows += batch.num_rows();
+                        encoder.batch(&batch).map_err(|e| QueryError::internal(e.to_string()))
+                    }
+                    Err(error) => Err(error),
+                };
+                match part {
+                    Ok(part) => {
+                        if out.send(Ok(Bytes::from(part))).await.is_err() {
+                            return;
+                        }
+                    }
+                    Err(error) => {
+                        let recorded = asking.record(Some(&error)).await;
+                        if recorded.is_err() {
+                            tracing::error!("a failed query could not be recorded");
+                        }
+                        let _ = out.send(Err(broken(&error))).await;
+                        return;
+                    }
+                }
+            }
+            // The event first, then the last byte: see the audit module.
+            if asking.record(None).await.is_err() {
+                let _ = out.send(Err(broken(&"the query could not be recorded"))).await;
+                return;
+            }
+            let elapsed = asking.started.elapsed().as_millis();
+            let end = encoder.end(elapsed).map(Bytes::from).map_err(|e| broken(&e));
+            let _ = out.send(end).await;
+        })
+    }
+}
+
+/// A stream that a task feeds, two parts ahead at the most.
+fn async_stream<T, F, R>(feed: F) -> impl futures::Stream<Item = T> + Send
+where
+    T: Send + 'static,
+    F: FnOnce(tokio::sync::mpsc::Sender<T>) -> R,
+    R: Future<Output = ()> + Send + 'static,
+{
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(2);
+    tokio::spawn(feed(sender));
+    futures::stream::poll_fn(move |context| receiver.poll_recv(context))
+}
+
+/// Runs a query that another call needs, within the principal's accounts, and
+/// gives back rows as JSON objects. For small answers.
+pub async fn own_rows(app: &App, principal: &Principal, query: &str) -> Result<Vec<Value>, ApiError> {
+    let mut rows = app.engine.query(principal, query).await?;
+    let mut encoder = Format::Ndjson
+        .encoder(&rows.schema())
+        .map_err(|e| ApiError::from(QueryError::internal(e.to_string())))?;
+    let mut found = Vec::new();
+    while let Some(batch) = rows.next().await {
+        let text = encoder
+            .batch(&batch?)
+            .map_err(|e| ApiError::from(QueryError::internal(e.to_string())))?;
+        for line in text.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
+            let row = serde_json::from_slice(line);
+            found.push(row.map_err(|e| ApiError::from(QueryError::internal(e.to_string())))?);
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,121 @@
+//! `/v1/tokens`.
+
+use std::collections::BTreeSet;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use cairn_schemas::control::{Role, Token};
+use cairn_schemas::selector::Among;
+use cairn_schemas::{AccountId, TokenId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::auth::Authenticated;
+use super::error::ApiError;
+use super::{Changing, parse};
+use crate::server::app::Shared;
+
+/// `"all"`, or a list.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(untagged)]
+pub enum AllOr<T> {
+    /// The word `all`.
+    Word(String),
+    /// The ones named.
+    List(Vec<T>),
+}
+
+impl<T: Ord> AllOr<T> {
+    /// All, or the ones named; an empty list and other words are refused.
+    pub fn among(self, what: &str) -> Result<Among<T>, ApiError> {
+        match self {
+            Self::Word(word) if word == "all" => Ok(Among::All),
+            Self::List(list) if !list.is_empty() => Ok(Among::Only(list.into_iter().collect::<BTreeSet<T>>())),
+            _ => Err(ApiError::invalid(format!("{what} is \"all\" or a list of at least one"))),
+        }
+    }
+}
+
+/// `"all"` or a list, as JSON.
+pub fn among_json<T: Ord + Serialize>(among: &Among<T>) -> Value {
+    match among {
+        Among::All => json!("all"),
+        Among::Only(set) => json!(set),
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CreateToken {
+    role: Option<Role>,
+    accounts: Option<AllOr<AccountId>>,
+    name: Option<String>,
+}
+
+fn token_json(token: &Token) -> Value {
+    json!({
+        "id": token.id,
+        "name": token.name,
+        "role": token.role,
+        "accounts": among_json(&token.accounts),
+        "created": token.at.to_rfc3339(),
+        "by": token.by,
+        "revoked": token.revoked,
+    })
+}
+
+/// `GET /v1/tokens`.
+pub async fn list(State(app): State<Shared>, asked: Authenticated) -> Result<Json<Value>, ApiError> {
+    asked.needs(&app, &[Role::Admin], "ListTokens").await?;
+    let tokens: Vec<Value> = app.registry.tokens().iter().map(token_json).collect();
+    Ok(Json(json!({"tokens": tokens})))
+}
+
+/// `POST /v1/tokens`.
+pub async fn create(
+    State(app): State<Shared>,
+    asked: Authenticated,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    asked.needs(&app, &[Role::Admin], "CreateToken").await?;
+    let CreateToken { role, accounts, name } = parse(&body)?;
+    let role = role.ok_or_else(|| ApiError::invalid("role is missing: sender, auditor or admin"))?;
+    let accounts = match (accounts, role) {
+        (Some(given), _) => given.among("accounts")?,
+        (None, Role::Admin) => Among::All,
+        (None, _) => return Err(ApiError::invalid("accounts is missing: \"all\" or a list of account ids")),
+    };
+    if role == Role::Admin && accounts != Among::All {
+        return Err(ApiError::invalid("an administrator is one for all accounts; leave accounts away or say \"all\""));
+    }
+    let changing = Changing {
+        name: "CreateToken",
+        request: json!({"role": role, "accounts": among_json(&accounts), "name": name}),
+        resource: ("CAIRN::Token", name.clone().unwrap_or_default()),
+        asked: &asked,
+    };
+    let change = async { Ok(app.registry.create_token(&asked.principal.id, role, accounts, name).await?) };
+    let (token, text) = changing.make(&app, change).await?;
+    Ok((StatusCode::CREATED, Json(json!({"id": token.id, "token": text}))))
+}
+
+/// `DELETE /v1/tokens/{id}`.
+pub async fn revoke(
+    State(app): State<Shared>,
+    asked: Authenticated,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    asked.needs(&app, &[Role::Admin], "RevokeToken").await?;
+    let id = TokenId::new(&id).map_err(|e| ApiError::invalid(e.to_string()))?;
+    let changing = Changing {
+        name: "RevokeToken",
+        request: json!({"tokenId": id}),
+        resource: ("CAIRN::Token", id.to_string()),
+        asked: &asked,
+    };
+    let change = async { Ok(app.registry.revoke_token(&asked.principal.id, &id).await?) };
+    changing.make(&app, change).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

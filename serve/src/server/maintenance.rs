@@ -1,0 +1,84 @@
+//! What keeps tables in shape while the server runs: small files become large
+//! ones, old files go, the log lets go of what is committed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_schemas::Partition;
+use cairn_store::table::{CompactPolicy, Table, TableError, VacuumGrace};
+use tokio_util::sync::CancellationToken;
+
+use super::app::Shared;
+
+/// Follows history's commits: trims the log and frees memory that no follower
+/// needs.
+pub async fn tidy(app: Shared, stop: CancellationToken) {
+    let mut committed = app.history.subscribe();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = committed.changed() => if changed.is_err() { return },
+        }
+        let below = app.history.committed().of(&Partition::embedded());
+        if let Err(error) = app.log.trim(below).await {
+            tracing::warn!(error = %error, "the log could not be trimmed");
+        }
+        let needed = app.trails.needed_from().await;
+        app.history.release(needed.as_ref());
+    }
+}
+
+/// Compacts, expires and vacuums every table, again and again.
+pub async fn keep_up(app: Shared, stop: CancellationToken) {
+    let settings = &app.settings.history;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(settings.compaction_interval) => {}
+        }
+        let days = Some(settings.retention_days);
+        keep_table(&app, app.history.table(), days, &stop).await;
+        keep_table(&app, app.history.quarantine(), days, &stop).await;
+        for follower in app.trails.all() {
+            let days = follower.trail().read().await.latest().retention_days;
+            if let Some(table) = follower.table() {
+                keep_table(&app, table, days, &stop).await;
+            }
+        }
+    }
+}
+
+async fn keep_table(app: &Shared, table: &Arc<Table>, days: Option<u32>, stop: &CancellationToken) {
+    if stop.is_cancelled() {
+        return;
+    }
+    if let Err(error) = keep(app, table, days).await {
+        tracing::warn!(table = table.name(), error = %error, "table maintenance failed, trying again later");
+    }
+}
+
+async fn keep(app: &Shared, table: &Table, days: Option<u32>) -> Result<(), TableError> {
+    if let Some(days) = days {
+        let report = table.expire(app.clock.now().minus_days(days)).await?;
+        if report.files > 0 {
+            tracing::info!(table = table.name(), files = report.files, "expired files left the table");
+        }
+    }
+    if app.settings.history.compaction {
+        let report = table.compact(&CompactPolicy::default()).await?;
+        if report.files_removed > 0 {
+            tracing::info!(
+                table = table.name(),
+                before = report.files_removed,
+                after = report.files_added,
+                "small files were merged"
+            );
+        }
+    }
+    let grace = VacuumGrace {
+        removed: app.settings.history.vacuum_grace,
+        orphans: app.settings.history.vacuum_grace.max(Duration::from_secs(86_400)),
+    };
+    table.vacuum(&grace).await?;
+    Ok(())
+}

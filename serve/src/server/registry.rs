@@ -1,0 +1,268 @@
+//! Who belongs to the organization, and who may do what.
+//!
+//! Everything is in memory and in control documents; a change is durable in
+//! the documents before memory shows it. Changes are made one at a time.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use cairn_schemas::control::{
+    Account, ControlKind, DEFAULT_MANAGEMENT_ACCOUNT, Organization, Principal, Role, Token,
+};
+use cairn_schemas::selector::Among;
+use cairn_schemas::{AccountId, Clock, IdSource, TokenId};
+use cairn_store::control::{ControlError, ControlStore};
+use parking_lot::RwLock;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// Why a change of the registry was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// It could not be written, or something written is damaged.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// There is no such thing.
+    #[error("there is no {what} {id:?}")]
+    NotFound {
+        /// What was asked for.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// It exists already.
+    #[error("there is {what} {id:?} already")]
+    Exists {
+        /// What was asked for.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// The last administrator's token must stay.
+    #[error("this is the last administrator's token; create another one first")]
+    LastAdmin,
+    /// Cairn's own constant is no account id.
+    #[error(transparent)]
+    Id(#[from] cairn_schemas::IdError),
+}
+
+#[derive(Debug)]
+struct Inner {
+    organization: Organization,
+    accounts: BTreeMap<AccountId, Account>,
+    tokens: BTreeMap<TokenId, Token>,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Registry {
+    control: ControlStore,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    inner: RwLock<Inner>,
+    /// Held while a change is written, so that versions do not collide.
+    changing: tokio::sync::Mutex<()>,
+}
+
+/// The prefix of every token, so that scanners for leaked secrets know it.
+const TOKEN_PREFIX: &str = "cairn_";
+
+async fn newest<T: DeserializeOwned>(
+    control: &ControlStore,
+    kind: ControlKind,
+) -> Result<Vec<T>, ControlError> {
+    let all: BTreeMap<String, Vec<T>> = control.load(kind).await?;
+    Ok(all.into_values().filter_map(|mut versions| versions.pop()).collect())
+}
+
+impl Registry {
+    /// Reads the documents; makes the organization where there is none.
+    pub async fn open(
+        control: ControlStore,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        name: &str,
+        management_account: Option<AccountId>,
+    ) -> Result<Self, RegistryError> {
+        let organization = match newest(&control, ControlKind::Organization).await?.pop() {
+            Some(there) => there,
+            None => {
+                let management_account = match management_account {
+                    Some(account) => account,
+                    None => AccountId::new(DEFAULT_MANAGEMENT_ACCOUNT)?,
+                };
+                let first = Organization {
+                    version: 1,
+                    at: clock.now(),
+                    by: "cairn".to_owned(),
+                    name: name.to_owned(),
+                    management_account,
+                };
+                control.put(ControlKind::Organization, "organization", 1, &first).await?;
+                first
+            }
+        };
+        let accounts: Vec<Account> = newest(&control, ControlKind::Account).await?;
+        let tokens: Vec<Token> = newest(&control, ControlKind::Token).await?;
+        let inner = Inner {
+            organization,
+            accounts: accounts.into_iter().map(|a| (a.id.clone(), a)).collect(),
+            tokens: tokens.into_iter().map(|t| (t.id.clone(), t)).collect(),
+        };
+        let changing = tokio::sync::Mutex::new(());
+        Ok(Self { control, clock, ids, inner: RwLock::new(inner), changing })
+    }
+
+    /// The organization now.
+    pub fn organization(&self) -> Organization {
+        self.inner.read().organization.clone()
+    }
+
+    /// Changes the organization's name or management account.
+    pub async fn set_organization(
+        &self,
+        by: &str,
+        name: Option<String>,
+        management_account: Option<AccountId>,
+    ) -> Result<Organization, RegistryError> {
+        let _one_at_a_time = self.changing.lock().await;
+        let old = self.organization();
+        let new = Organization {
+            version: old.version + 1,
+            at: self.clock.now(),
+            by: by.to_owned(),
+            name: name.unwrap_or(old.name),
+            management_account: management_account.unwrap_or(old.management_account),
+        };
+        self.control.put(ControlKind::Organization, "organization", new.version, &new).await?;
+        self.inner.write().organization = new.clone();
+        Ok(new)
+    }
+
+    /// Every account that is or was a member.
+    pub fn accounts(&self) -> Vec<Account> {
+        self.inner.read().accounts.values().cloned().collect()
+    }
+
+    /// The ids of the accounts that have a document.
+    pub fn known_accounts(&self) -> HashSet<AccountId> {
+        self.inner.read().accounts.keys().cloned().collect()
+    }
+
+    /// Makes `id` a member. A member already is an error unless `found`, which
+    /// is how intake adds accounts that it meets.
+    pub async fn add_account(
+        &self,
+        by: &str,
+        id: AccountId,
+        name: Option<String>,
+        found: bool,
+    ) -> Result<Account, RegistryError> {
+        let _one_at_a_time = self.changing.lock().await;
+        let old = self.inner.read().accounts.get(&id).cloned();
+        if let Some(old) = &old {
+            if found {
+                return Ok(old.clone());
+            }
+            if old.member && name.is_none() {
+                return Err(RegistryError::Exists { what: "an account", id: id.to_string() });
+            }
+        }
+        let version = old.as_ref().map_or(0, |a| a.version) + 1;
+        let name = name.or_else(|| old.and_then(|a| a.name));
+        self.put_account(Account { version, at: self.clock.now(), by: by.to_owned(), id, name, member: true })
+            .await
+    }
+
+    /// Ends the membership of `id`. Its events stay.
+    pub async fn remove_account(&self, by: &str, id: &AccountId) -> Result<Account, RegistryError> {
+        let _one_at_a_time = self.changing.lock().await;
+        let old = self.inner.read().accounts.get(id).filter(|a| a.member).cloned();
+        let old = old.ok_or_else(|| RegistryError::NotFound { what: "member account", id: id.to_string() })?;
+        let (at, by) = (self.clock.now(), by.to_owned());
+        self.put_account(Account { version: old.version + 1, at, by, member: false, ..old }).await
+    }
+
+    async fn put_account(&self, doc: Account) -> Result<Account, RegistryError> {
+        self.control.put(ControlKind::Account, doc.id.as_str(), doc.version, &doc).await?;
+        self.inner.write().accounts.insert(doc.id.clone(), doc.clone());
+        Ok(doc)
+    }
+
+    /// Every token, without its secret.
+    pub fn tokens(&self) -> Vec<Token> {
+        self.inner.read().tokens.values().cloned().collect()
+    }
+
+    /// Makes a token. The text is returned once and kept nowhere.
+    pub async fn create_token(
+        &self,
+        by: &str,
+        role: Role,
+        accounts: Among<AccountId>,
+        name: Option<String>,
+    ) -> Result<(Token, String), RegistryError> {
+        let _one_at_a_time = self.changing.lock().await;
+        let id = TokenId::new(&self.ids.hex128()[..16])?;
+        let secret = self.ids.hex128() + &self.ids.hex128();
+        let doc = Token {
+            version: 1,
+            at: self.clock.now(),
+            by: by.to_owned(),
+            id: id.clone(),
+            name,
+            role,
+            accounts,
+            secret_sha256: hex::encode(Sha256::digest(&secret)),
+            revoked: false,
+        };
+        self.control.put(ControlKind::Token, id.as_str(), 1, &doc).await?;
+        self.inner.write().tokens.insert(id.clone(), doc.clone());
+        Ok((doc, format!("{TOKEN_PREFIX}{id}_{secret}")))
+    }
+
+    /// Takes a token back. It is refused from the next request on.
+    pub async fn revoke_token(&self, by: &str, id: &TokenId) -> Result<Token, RegistryError> {
+        let _one_at_a_time = self.changing.lock().await;
+        let old = self.inner.read().tokens.get(id).filter(|t| !t.revoked).cloned();
+        let old = old.ok_or_else(|| RegistryError::NotFound { what: "token", id: id.to_string() })?;
+        if old.role == Role::Admin {
+            let inner = self.inner.read();
+            let admins = inner.tokens.values().filter(|t| t.role == Role::Admin && !t.revoked);
+            if admins.count() <= 1 {
+                return Err(RegistryError::LastAdmin);
+            }
+        }
+        let (at, by) = (self.clock.now(), by.to_owned());
+        let doc = Token { version: old.version + 1, at, by, revoked: true, ..old };
+        self.control.put(ControlKind::Token, id.as_str(), doc.version, &doc).await?;
+        self.inner.write().tokens.insert(id.clone(), doc.clone());
+        Ok(doc)
+    }
+
+    /// Whether any administrator's token is valid.
+    pub fn has_admin(&self) -> bool {
+        let inner = self.inner.read();
+        inner.tokens.values().any(|t| t.role == Role::Admin && !t.revoked)
+    }
+
+    /// The principal whose token `text` is. `None` for anything else, without a
+    /// hint at what was wrong with it.
+    pub fn authenticate(&self, text: &str) -> Option<Principal> {
+        let (id, secret) = text.strip_prefix(TOKEN_PREFIX)?.split_once('_')?;
+        let id = TokenId::new(id).ok()?;
+        let given = hex::encode(Sha256::digest(secret));
+        let inner = self.inner.read();
+        let token = inner.tokens.get(&id)?;
+        let equal: bool = token.secret_sha256.as_bytes().ct_eq(given.as_bytes()).into();
+        (equal && !token.revoked).then(|| Principal {
+            id: token.id.to_string(),
+            role: token.role,
+            accounts: token.accounts.clone(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
