@@ -1,0 +1,129 @@
+//! Whether a store's put-if-absent is real.
+//!
+//! Every commit rests on it, and stores that take the condition and ignore it,
+//! or check first and write later, exist. So it is tried at the start: many
+//! creates of one fresh key at once, of which exactly one may succeed.
+
+use std::sync::Arc;
+
+use cairn_schemas::IdSource;
+use futures::future::join_all;
+use object_store::path::Path;
+use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
+
+use super::Opened;
+
+/// The race.
+#[derive(Clone, Copy, Debug)]
+pub struct CasProbe {
+    /// How many create the key at once.
+    pub racers: usize,
+    /// How many keys.
+    pub rounds: usize,
+}
+
+impl Default for CasProbe {
+    fn default() -> Self {
+        Self {
+            racers: 32,
+            rounds: 3,
+        }
+    }
+}
+
+/// What the race showed.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// The store cannot decide between committers.
+    #[error(
+        "the store {store} does not honour put-if-absent: of {racers} creates of one new key \
+         {winners} succeeded, and exactly one may. Two writers would overwrite each other's \
+         commits, so Cairn does not use it; use a store with atomic conditional writes \
+         (If-None-Match), or update this one"
+    )]
+    NotAtomic {
+        /// The store.
+        store: String,
+        /// How many tried.
+        racers: usize,
+        /// How many succeeded.
+        winners: usize,
+    },
+    /// The race could not be held.
+    #[error(
+        "the store {store} could not be tested: {reason}. Check the address, the credentials and that writing is allowed"
+    )]
+    Unavailable {
+        /// The store.
+        store: String,
+        /// What it said.
+        reason: String,
+    },
+}
+
+impl CasProbe {
+    /// Holds the race under `opened`'s folder, and removes its keys.
+    pub async fn run(&self, opened: &Opened, ids: &dyn IdSource) -> Result<(), ProbeError> {
+        for _ in 0..self.rounds {
+            let name = format!("_cairn/probe-{}", ids.hex128());
+            let key = opened.at(&name).prefix;
+            let outcome = self.race(&opened.store, &key).await;
+            if let Err(error) = opened.store.delete(&key).await
+                && !matches!(error, Error::NotFound { .. })
+            {
+                tracing::warn!(%key, %error, "probe object not removed");
+            }
+            outcome?;
+        }
+        Ok(())
+    }
+
+    async fn race(&self, store: &Arc<dyn ObjectStore>, key: &Path) -> Result<(), ProbeError> {
+        let unavailable = |reason: String| ProbeError::Unavailable {
+            store: store.to_string(),
+            reason,
+        };
+        let create = |racer: usize| {
+            let store = Arc::clone(store);
+            let key = key.clone();
+            // Tasks of their own, so that they truly race.
+            tokio::spawn(async move {
+                let body = PutPayload::from(racer.to_string());
+                store.put_opts(&key, body, PutMode::Create.into()).await
+            })
+        };
+        let answers = join_all((0..self.racers).map(create)).await;
+        let (mut winners, mut losers, mut odd) = (0, 0, None);
+        for answer in answers {
+            match answer.map_err(|e| unavailable(e.to_string()))? {
+                Ok(_) => winners += 1,
+                Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => losers += 1,
+                Err(e) => odd = Some(e.to_string()),
+            }
+        }
+        // One late create more: a store that takes the condition and ignores
+        // it may still have let one win by chance.
+        match store
+            .put_opts(key, PutPayload::from("late"), PutMode::Create.into())
+            .await
+        {
+            Ok(_) => winners += 1,
+            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => losers += 1,
+            Err(e) => odd = Some(e.to_string()),
+        }
+        if winners > 1 {
+            return Err(ProbeError::NotAtomic {
+                store: store.to_string(),
+                racers: self.racers + 1,
+                winners,
+            });
+        }
+        // No winner with nothing but losers: the winner's own answer was lost
+        // and its repeat met its own object. That is no vote against the store.
+        match odd {
+            Some(reason) => Err(unavailable(reason)),
+            None if winners + losers == self.racers + 1 => Ok(()),
+            None => Err(unavailable("answers are missing".to_owned())),
+        }
+    }
+}

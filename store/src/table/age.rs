@@ -1,0 +1,315 @@
+//! Old files go: first from the list, later from the store; and the log's old
+//! entries go once a checkpoint tells the same.
+//!
+//! Three clocks meet here, the machine's, the store's and the events'. Nothing
+//! is removed on the word of one of them alone.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use cairn_schemas::Micros;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
+use serde_json::{Value, json};
+
+use super::commit::with_info;
+use super::error::TableError;
+use super::log::versioned;
+use super::state::{LiveFile, State, under};
+use super::{Head, Table};
+
+/// The `appId` that every maintenance commit carries: of two that started from
+/// one version, other engines too let only one through.
+pub(super) const MAINTENANCE: &str = "maint";
+
+/// After how many versions the log's folder is listed to be cleaned.
+const CLEAN_EVERY: i64 = 200;
+
+/// What [`Table::expire`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExpireReport {
+    /// Files that left the table.
+    pub files: u64,
+    /// Their rows.
+    pub rows: u64,
+    /// Their bytes; [`Table::vacuum`] frees them.
+    pub bytes: u64,
+}
+
+/// How long objects stay after the table let go of them.
+#[derive(Clone, Copy, Debug)]
+pub struct VacuumGrace {
+    /// Objects that were removed from the table: as long as a reader may take.
+    pub removed: Duration,
+    /// Objects that the table never listed: as long as a writer may sleep
+    /// between the file and the commit.
+    pub orphans: Duration,
+}
+
+impl Default for VacuumGrace {
+    fn default() -> Self {
+        Self {
+            removed: Duration::from_secs(6 * 3600),
+            orphans: Duration::from_secs(3 * 24 * 3600),
+        }
+    }
+}
+
+/// What [`Table::vacuum`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VacuumReport {
+    /// Objects deleted that had been in the table.
+    pub removed: u64,
+    /// Objects deleted that never were.
+    pub orphans: u64,
+    /// The bytes of both.
+    pub bytes: u64,
+}
+
+/// The action that takes `live` out of the table.
+pub(super) fn remove(live: &LiveFile, now: Micros, data_change: bool) -> Value {
+    json!({"remove": {
+        "path": live.add.path,
+        "dataChange": data_change,
+        "deletionTimestamp": now.0.div_euclid(1000),
+        "extendedFileMetadata": true,
+        "partitionValues": live.add.partition_values,
+        "size": live.add.size,
+    }})
+}
+
+/// The fence of a maintenance commit made from `state`.
+pub(super) fn fence(state: &State) -> Value {
+    json!({"txn": {"appId": MAINTENANCE, "version": state.version + 1}})
+}
+
+impl Table {
+    /// Takes the files out of the table whose rows were all ingested before
+    /// `before`. A file that does not say when stays.
+    ///
+    /// A wrong clock must not cost the evidence, so this refuses a `before`
+    /// that is not in the past, and one that lies further than
+    /// [`super::TableOptions::expire_gap`] after everything that it would
+    /// remove: where expiry runs regularly, what it removes has only just
+    /// passed the bound.
+    pub async fn expire(&self, before: Micros) -> Result<ExpireReport, TableError> {
+        let now = self.clock.now();
+        if before >= now {
+            return Err(self.refused(
+                "expiry up to a moment that is not in the past; check the machine's clock and the retention",
+            ));
+        }
+        let mut head = self.head.lock().await;
+        self.catch_up(&mut head).await?;
+        let old: BTreeSet<String> = expired(&head.state, before)
+            .map(|live| live.add.path.clone())
+            .collect();
+        if old.is_empty() {
+            self.show(&head.state);
+            return Ok(ExpireReport::default());
+        }
+        self.check_gap(&head.state, before)?;
+        let mut report = ExpireReport::default();
+        for live in old.iter().filter_map(|path| head.state.files.get(path)) {
+            report.files += 1;
+            report.rows += live.file.rows;
+            report.bytes += live.file.size;
+        }
+        let id = self.ids.hex128();
+        let fenced = head.state.txns.get(MAINTENANCE).copied();
+        let done = self
+            .publish(&mut head, &id, |state| {
+                self.check_fence(state, fenced)?;
+                let mut actions: Vec<Value> = old
+                    .iter()
+                    .filter_map(|path| state.files.get(path))
+                    .map(|live| remove(live, now, true))
+                    .collect();
+                actions.push(fence(state));
+                Ok(with_info(actions, "DELETE", now, &id))
+            })
+            .await;
+        self.show(&head.state);
+        done?;
+        self.checkpoint_if_due(&mut head).await;
+        Ok(report)
+    }
+
+    fn check_gap(&self, state: &State, before: Micros) -> Result<(), TableError> {
+        let newest = expired(state, before)
+            .filter_map(|live| Some(live.file.ingest_time?.1.0))
+            .max()
+            .unwrap_or(before.0);
+        let gap = i64::try_from(self.options.expire_gap.as_micros()).unwrap_or(i64::MAX);
+        if before.0.saturating_sub(newest) <= gap {
+            return Ok(());
+        }
+        Err(self.refused(format!(
+            "expiry up to {} would remove everything up to {}, and nothing is there from between: \
+             if the machine's clock is right and nothing came in for so long, raise expire_gap once",
+            before.to_rfc3339(),
+            Micros(newest).to_rfc3339(),
+        )))
+    }
+
+    /// Whether no maintenance was committed since `fenced` was read.
+    pub(super) fn check_fence(&self, state: &State, fenced: Option<i64>) -> Result<(), TableError> {
+        if state.txns.get(MAINTENANCE).copied() == fenced {
+            return Ok(());
+        }
+        Err(TableError::Overtaken {
+            table: self.spec.name.clone(),
+        })
+    }
+
+    /// Deletes the objects that the table let go of longer ago than `grace`,
+    /// and those that it never listed and that are older than its other grace.
+    pub async fn vacuum(&self, grace: VacuumGrace) -> Result<VacuumReport, TableError> {
+        // By the earlier of two clocks: a machine whose own jumped ahead would
+        // take another writer's newest file for an old orphan.
+        let now = self
+            .clock
+            .now()
+            .0
+            .div_euclid(1000)
+            .min(self.store_time().await?);
+        let removed_before = now.saturating_sub(millis(grace.removed));
+        let orphan_before = now.saturating_sub(millis(grace.orphans));
+        // First what lies there, then what is listed: an object put after the
+        // listing is not in it, one committed meanwhile is in the state.
+        let objects = self.objects().await?;
+        let state = {
+            let mut head = self.head.lock().await;
+            self.catch_up(&mut head).await?;
+            self.show(&head.state);
+            head.state.clone()
+        };
+        let mut report = VacuumReport::default();
+        let mut doomed = Vec::new();
+        for object in objects {
+            let relative = relative(&self.log.root, &object.location);
+            if state.files.contains_key(&relative) {
+                continue;
+            }
+            let count = match state.removed.get(&relative) {
+                Some(at) if *at < removed_before => &mut report.removed,
+                None if object.last_modified.timestamp_millis() < orphan_before => {
+                    &mut report.orphans
+                }
+                _ => continue,
+            };
+            *count += 1;
+            report.bytes += object.size;
+            doomed.push(object.location);
+        }
+        self.delete(doomed, "vacuum").await?;
+        Ok(report)
+    }
+
+    /// What time it is in the store, in milliseconds: that of an object put
+    /// there just now.
+    async fn store_time(&self) -> Result<i64, TableError> {
+        let key = self.log.key(&format!("_cairn/clock-{}", self.ids.hex128()));
+        let asked = async {
+            self.log.store.put(&key, PutPayload::from("")).await?;
+            self.log.store.head(&key).await
+        };
+        let asked = asked.await;
+        if let Err(error) = self.log.store.delete(&key).await {
+            tracing::debug!(%key, %error, "clock object not removed");
+        }
+        let meta = asked.map_err(|e| self.log.unavailable("asking the store's clock", e))?;
+        Ok(meta.last_modified.timestamp_millis())
+    }
+
+    /// Every data object under the table's folder.
+    async fn objects(&self) -> Result<Vec<ObjectMeta>, TableError> {
+        let log = self.log.key("_delta_log");
+        self.log
+            .store
+            .list(Some(&self.log.root))
+            .try_filter(|o| {
+                let data =
+                    o.location.as_ref().ends_with(".parquet") && !o.location.prefix_matches(&log);
+                futures::future::ready(data)
+            })
+            .try_collect()
+            .await
+            .map_err(|e| self.log.unavailable("listing the files", e))
+    }
+
+    async fn delete(&self, keys: Vec<Path>, action: &'static str) -> Result<(), TableError> {
+        let keys = futures::stream::iter(keys).map(Ok).boxed();
+        let mut answers = self.log.store.delete_stream(keys);
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(e) => return Err(self.log.unavailable(action, e)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes entries and checkpoints that the newest checkpoint stands for
+    /// and that are older than the log's retention, by the store's clock. An
+    /// entry that a paused writer could still take its number from must stay:
+    /// on a number that is free again it would commit where nobody reads.
+    pub(super) async fn clean_log(&self, head: &mut Head) {
+        let upto = head.state.version;
+        if upto - head.cleaned < CLEAN_EVERY {
+            return;
+        }
+        head.cleaned = upto;
+        if let Err(error) = self.try_clean_log(upto).await {
+            tracing::warn!(table = %self.spec.name, %error, "log not cleaned");
+        }
+    }
+
+    pub(super) async fn try_clean_log(&self, upto: i64) -> Result<u64, TableError> {
+        let folder = self.log.key("_delta_log");
+        let metas: Vec<ObjectMeta> = self
+            .log
+            .store
+            .list(Some(&folder))
+            .try_collect()
+            .await
+            .map_err(|e| self.log.unavailable("listing the log", e))?;
+        let Some(newest) = metas.iter().map(|m| m.last_modified).max() else {
+            return Ok(0);
+        };
+        let keep_from = newest.timestamp_millis() - millis(self.options.log_retention);
+        let old: Vec<Path> = metas
+            .into_iter()
+            .filter(|m| {
+                versioned(m).is_some_and(|(version, _)| version < upto)
+                    && m.last_modified.timestamp_millis() < keep_from
+            })
+            .map(|m| m.location)
+            .collect();
+        let count = old.len() as u64;
+        self.delete(old, "cleaning the log").await?;
+        Ok(count)
+    }
+}
+
+/// The files whose rows were all ingested before `before`.
+fn expired(state: &State, before: Micros) -> impl Iterator<Item = &LiveFile> {
+    state
+        .files
+        .values()
+        .map(AsRef::as_ref)
+        .filter(move |live| live.file.ingest_time.is_some_and(|(_, last)| last < before))
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
+}
+
+/// `key` as the log names it.
+fn relative(root: &Path, key: &Path) -> String {
+    match key.prefix_match(root) {
+        Some(parts) => under(&Path::default(), &parts.collect()).to_string(),
+        None => key.to_string(),
+    }
+}

@@ -1,0 +1,341 @@
+//! The one durable act: new Parquet files and the position that they bring the
+//! table to, in one entry of the log.
+//!
+//! Put-if-absent on the entry's number decides between committers. An error of
+//! that put says nothing of whether the entry lies there, so after every error
+//! the entry is read: ours means done, another's means that the table has
+//! moved on and the plan is made anew on what it is now, none means that the
+//! same bytes are put to the same number again. A put that was given up and
+//! lands later can therefore only land where nothing else does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use cairn_schemas::time::date_text;
+use cairn_schemas::{Micros, Position};
+use deltalake_core::kernel::Add;
+use object_store::{ObjectStoreExt, PutPayload};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::error::TableError;
+use super::log;
+use super::parquet::{Encoded, encode};
+use super::state::{COMMIT_ID, COMMIT_LINES, Entry, State};
+use super::{Head, Listing, Table};
+
+/// A state that was not confirmed for so long may have slept through more
+/// than the log keeps: then the table is read anew before anything is put,
+/// and again after it.
+const CONFIRMED: Duration = Duration::from_secs(3600);
+
+/// How many commits of others one commit lets pass before it gives up.
+const MOST_OVERTAKEN: u32 = 100;
+
+/// `actions` under the `commitInfo` that makes them recognisable.
+pub(super) fn with_info(actions: Vec<Value>, operation: &str, now: Micros, id: &str) -> Vec<Value> {
+    let mut info = json!({
+        "timestamp": now.0.div_euclid(1000),
+        "operation": operation,
+        "operationParameters": {},
+        "engineInfo": concat!("cairn/", env!("CARGO_PKG_VERSION")),
+    });
+    info[COMMIT_ID] = json!(id);
+    info[COMMIT_LINES] = json!(actions.len());
+    let mut lines = vec![json!({ "commitInfo": info })];
+    lines.extend(actions);
+    lines
+}
+
+impl Table {
+    /// Commits `rows` and moves the table from `from` to `to`, both or
+    /// neither, durable on return. `rows` may be empty. Every row's place in
+    /// the log has to lie between the two.
+    ///
+    /// [`TableError::Conflict`] tells where the table stands instead of at
+    /// `from`; then nothing of this call is or will be visible. After
+    /// [`TableError::Unavailable`] the commit may yet turn out to have landed,
+    /// and the next call from `from` says so by a conflict.
+    pub async fn commit(
+        &self,
+        rows: Vec<RecordBatch>,
+        from: &Position,
+        to: &Position,
+    ) -> Result<Arc<Listing>, TableError> {
+        let rows: Vec<RecordBatch> = rows.into_iter().filter(|b| b.num_rows() > 0).collect();
+        self.check_rows(&rows)?;
+        let mut head = self.head.lock().await;
+        let done = self.commit_locked(&mut head, rows, from, to).await;
+        self.show(&head.state);
+        done?;
+        // (3) A checkpoint. A crash before it, or its failure, leaves a table
+        // that takes longer to open.
+        self.checkpoint_if_due(&mut head).await;
+        Ok(self.files())
+    }
+
+    async fn commit_locked(
+        &self,
+        head: &mut Head,
+        rows: Vec<RecordBatch>,
+        from: &Position,
+        to: &Position,
+    ) -> Result<(), TableError> {
+        if self.stands_at(&head.state, from, to).is_err() {
+            // Somebody else's commits may have brought it to `from`.
+            self.catch_up(head).await?;
+            self.stands_at(&head.state, from, to)?;
+        }
+        if rows.is_empty() && from == to {
+            return Ok(());
+        }
+        let id = self.ids.hex128();
+        let now = self.clock.now();
+        let files = self.encode_rows(rows).await?;
+        for file in &files {
+            for range in file.facts.ranges() {
+                if range.first < from.of(&range.partition) || range.next > to.of(&range.partition) {
+                    return Err(self.refused(format!(
+                        "rows of {} {}..{} do not lie between the commit's two positions",
+                        range.partition, range.first, range.next
+                    )));
+                }
+            }
+        }
+        // (1) The Parquet files, durable. A crash after it leaves objects that
+        // nothing lists; the vacuum removes them, and a repeat makes others.
+        let mut actions = Vec::new();
+        for (n, file) in files.into_iter().enumerate() {
+            actions.push(json!({ "add": self.put_file(file, n, &id, now, true).await? }));
+        }
+        for (partition, next) in &to.0 {
+            if *next != from.of(partition) {
+                actions.push(json!({"txn": {
+                    "appId": format!("{}:{partition}", self.options.position_prefix),
+                    "version": next,
+                    "lastUpdated": now.0.div_euclid(1000),
+                }}));
+            }
+        }
+        let lines = with_info(actions, "WRITE", now, &id);
+        // (2) The log's entry, durable: the act itself. A crash after it
+        // leaves the commit done; whoever opens the table next sees it.
+        self.publish(head, &id, |state| {
+            self.stands_at(state, from, to)?;
+            Ok(lines.clone())
+        })
+        .await
+    }
+
+    /// Checks where `state` stands, in the partitions that the commit is about.
+    fn stands_at(&self, state: &State, from: &Position, to: &Position) -> Result<(), TableError> {
+        let at = state.position(&self.options.position_prefix);
+        let here = from
+            .0
+            .keys()
+            .chain(to.0.keys())
+            .all(|p| at.of(p) == from.of(p));
+        if !here {
+            return Err(TableError::Conflict { at });
+        }
+        if !to.reaches(from) {
+            return Err(self.refused("a commit cannot move a table back"));
+        }
+        Ok(())
+    }
+
+    fn check_rows(&self, rows: &[RecordBatch]) -> Result<(), TableError> {
+        let wanted = self.spec.schema.fields();
+        for batch in rows {
+            let schema = batch.schema();
+            let equal = schema.fields().len() == wanted.len()
+                && std::iter::zip(schema.fields(), wanted)
+                    .all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type());
+            if !equal {
+                return Err(self.refused("rows with other columns than the table's"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn encode_rows(&self, rows: Vec<RecordBatch>) -> Result<Vec<Encoded>, TableError> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let layout = self.layout.clone();
+        tokio::task::spawn_blocking(move || encode(&layout, &rows))
+            .await
+            .map_err(|e| self.log.unavailable("encoding rows", e))?
+            .map_err(|e| self.refused(format!("rows cannot be written as Parquet: {e}")))
+    }
+
+    /// Puts one file, durable on return, and tells what the log has to say of it.
+    pub(super) async fn put_file(
+        &self,
+        file: Encoded,
+        number: usize,
+        id: &str,
+        now: Micros,
+        data_change: bool,
+    ) -> Result<Add, TableError> {
+        let Encoded { day, bytes, facts } = file;
+        let date = date_text(day);
+        let (first, next) = facts.span();
+        let path = format!("ingest_date={date}/{first:012}-{next:012}-{id}-{number}.parquet");
+        let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+        self.put_object(&path, bytes).await?;
+        Ok(Add {
+            path,
+            partition_values: [("ingest_date".to_owned(), Some(date))].into(),
+            size,
+            modification_time: now.0.div_euclid(1000),
+            data_change,
+            stats: Some(facts.stats()),
+            tags: Some(facts.tags()),
+            ..Add::default()
+        })
+    }
+
+    /// The name holds the commit's own id, so nobody else puts it and a repeat
+    /// puts the same bytes.
+    async fn put_object(&self, path: &str, bytes: Bytes) -> Result<(), TableError> {
+        let key = self.log.key(path);
+        let mut attempt = 0;
+        loop {
+            let payload = PutPayload::from_bytes(bytes.clone());
+            match self.log.store.put(&key, payload).await {
+                Ok(_) => return Ok(()),
+                Err(e) => {
+                    attempt += 1;
+                    if attempt >= self.options.attempts {
+                        return Err(self.log.unavailable("writing a file", e));
+                    }
+                }
+            }
+            self.pause(attempt).await;
+        }
+    }
+
+    /// Puts what `plan` makes of the newest state as the log's next entry.
+    /// `plan` has to make the same lines of the same state.
+    pub(super) async fn publish(
+        &self,
+        head: &mut Head,
+        id: &str,
+        plan: impl Fn(&State) -> Result<Vec<Value>, TableError>,
+    ) -> Result<(), TableError> {
+        let (mut attempt, mut overtaken) = (0, 0);
+        loop {
+            self.confirm(head).await?;
+            let lines = plan(&head.state)?;
+            let body = log::encode(&lines);
+            let version = head.state.version + 1;
+            let failure = match self.log.put(version, body.clone()).await {
+                Ok(()) => {
+                    let entry = Entry::parse(&body).map_err(|e| self.refused(e))?;
+                    self.log.apply(&mut head.state, version, entry)?;
+                    return self.settle(head, &lines).await;
+                }
+                Err(e) => e,
+            };
+            // The answer is no answer: what stands there is.
+            match self.log.read(version).await {
+                Ok(Some(entry)) => {
+                    let ours = entry.commit_id() == Some(id);
+                    self.log.apply(&mut head.state, version, entry)?;
+                    if ours {
+                        return self.settle(head, &lines).await;
+                    }
+                    overtaken += 1;
+                }
+                Ok(None) => attempt += 1,
+                Err(e @ TableError::Damaged { .. }) => return Err(e),
+                Err(_) => attempt += 1,
+            }
+            if attempt >= self.options.attempts || overtaken >= MOST_OVERTAKEN {
+                return Err(self.log.unavailable("committing", failure));
+            }
+            tracing::debug!(table = %self.spec.name, version, attempt, overtaken, %failure, "commit tried again");
+            self.pause(attempt).await;
+        }
+    }
+
+    /// Reads the table anew where its state was last confirmed too long ago.
+    async fn confirm(&self, head: &mut Head) -> Result<(), TableError> {
+        if head.seen.elapsed() < CONFIRMED {
+            return Ok(());
+        }
+        self.reload(head).await
+    }
+
+    async fn reload(&self, head: &mut Head) -> Result<(), TableError> {
+        let state = self.log.load().await?;
+        let state = state.ok_or_else(|| self.log.damaged("its log is gone".to_owned()))?;
+        if state.version < head.state.version {
+            return Err(self.log.damaged(format!(
+                "it stands at version {}, and stood at {} before",
+                state.version, head.state.version
+            )));
+        }
+        head.state = state;
+        head.seen = Instant::now();
+        Ok(())
+    }
+
+    /// A put that took so long that the log may have been cleaned beneath it
+    /// can land on a number that is long past, where nobody reads it.
+    async fn settle(&self, head: &mut Head, lines: &[Value]) -> Result<(), TableError> {
+        if head.seen.elapsed() < CONFIRMED {
+            head.seen = Instant::now();
+            return Ok(());
+        }
+        self.reload(head).await?;
+        let state = &head.state;
+        let landed = lines.iter().all(|line| {
+            let path = line["add"]["path"].as_str();
+            let app = line["txn"]["appId"].as_str();
+            path.is_none_or(|p| state.files.contains_key(p) || state.removed.contains_key(p))
+                && app.is_none_or(|a| state.txns.get(a).copied() >= line["txn"]["version"].as_i64())
+        });
+        if landed {
+            return Ok(());
+        }
+        Err(TableError::Conflict {
+            at: state.position(&self.options.position_prefix),
+        })
+    }
+
+    /// Takes in what others have committed.
+    pub(super) async fn catch_up(&self, head: &mut Head) -> Result<(), TableError> {
+        if head.seen.elapsed() >= CONFIRMED {
+            return self.reload(head).await;
+        }
+        self.log.follow(&mut head.state).await?;
+        head.seen = Instant::now();
+        super::check(&self.spec, &head.state)
+    }
+
+    /// A pause that doubles with each try, half of it by chance, so that two
+    /// committers do not keep step.
+    async fn pause(&self, attempt: u32) {
+        let mut byte = [0u8; 1];
+        self.ids.fill(&mut byte);
+        let most = self.options.pause * (1 << attempt.min(6));
+        tokio::time::sleep(most.mul_f64(0.5 + f64::from(byte[0]) / 512.0)).await;
+    }
+
+    /// Writes a checkpoint where one is due, and cleans the log at times.
+    pub(super) async fn checkpoint_if_due(&self, head: &mut Head) {
+        let (every, version) = (self.options.checkpoint_every, head.state.version);
+        if every <= 0 || version % every != 0 {
+            return;
+        }
+        if let Err(error) = self.log.write_checkpoint(version).await {
+            tracing::warn!(table = %self.spec.name, version, %error, "checkpoint not written");
+            return;
+        }
+        self.clean_log(head).await;
+    }
+}

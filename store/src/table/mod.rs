@@ -1,0 +1,339 @@
+//! Tables: Parquet files under a Delta log, written exactly once.
+//!
+//! One [`Table`] is the one committer of its table in this process; others may
+//! run elsewhere, and put-if-absent on the log's next entry decides between
+//! them. Each commit carries the table's new [`Position`] as `txn` actions in
+//! the same entry as its files, so a crash anywhere repeats from the committed
+//! position and changes nothing that was committed.
+//!
+//! In the order of a commit:
+//!
+//! - [`spec`]: what a table is, and how it is kept
+//! - [`parquet`] and [`facts`]: rows become sorted files, and what is known of them
+//! - [`commit`]: the one durable act
+//! - [`state`] and [`log`]: the Delta log, read and written
+//! - [`read`]: rows come back
+//! - [`merge`] and [`compact`]: many small files become few large ones
+//! - [`age`]: old files go, then their objects, then the log's old entries
+
+mod age;
+mod commit;
+mod compact;
+mod error;
+mod facts;
+mod log;
+mod merge;
+mod parquet;
+mod read;
+mod spec;
+mod state;
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use cairn_schemas::columns::PARTITION_COLUMN;
+use cairn_schemas::{Clock, IdSource, Micros, Position};
+use object_store::ObjectStore;
+use object_store::path::Path;
+use parking_lot::RwLock;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use url::Url;
+
+pub use age::{ExpireReport, VacuumGrace, VacuumReport};
+
+pub use error::TableError;
+pub use read::RowStream;
+pub use spec::{ParquetOptions, TableOptions, TableSpec};
+
+use crate::objects::Opened;
+use crate::view::DataFile;
+use log::DeltaLog;
+use state::State;
+
+/// What a table lists at one version.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// The version.
+    pub version: i64,
+    /// The files, by day and then by place in the log.
+    pub files: Arc<Vec<DataFile>>,
+}
+
+/// A table. Cheap to share in an `Arc`; every method takes `&self`. Reading
+/// never waits for writing.
+pub struct Table {
+    spec: TableSpec,
+    options: TableOptions,
+    layout: parquet::Layout,
+    log: DeltaLog,
+    store_url: Url,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    /// Held by whoever commits or refreshes: one at a time.
+    head: tokio::sync::Mutex<Head>,
+    /// What readers see; replaced as a whole after each change of `head`.
+    shown: RwLock<Shown>,
+}
+
+/// The newest state known, owned by whoever holds the lock.
+#[derive(Debug)]
+struct Head {
+    state: State,
+    /// When the store last said that nothing stands after `state`.
+    seen: Instant,
+    /// When the log was last cleaned, by version.
+    cleaned: i64,
+}
+
+#[derive(Clone)]
+struct Shown {
+    listing: Arc<Listing>,
+    position: Position,
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.shown.read();
+        f.debug_struct("Table")
+            .field("name", &self.spec.name)
+            .field("root", &self.log.root.as_ref())
+            .field("version", &shown.listing.version)
+            .field("files", &shown.listing.files.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Table {
+    /// Opens the table that lies in `opened`'s folder, or makes it there. Two
+    /// may do so at once: one makes it, both open it. Refuses a table with
+    /// other columns, other properties, or features that Cairn does not know.
+    pub async fn open_or_create(
+        opened: &Opened,
+        spec: TableSpec,
+        options: TableOptions,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+    ) -> Result<Self, TableError> {
+        let log = DeltaLog {
+            table: spec.name.clone(),
+            store: Arc::clone(&opened.store),
+            root: opened.prefix.clone(),
+        };
+        if spec.schema.fields().last().map(|f| f.name().as_str()) != Some(PARTITION_COLUMN) {
+            return Err(TableError::Refused {
+                table: spec.name,
+                reason: "its last column has to be ingest_date".to_owned(),
+            });
+        }
+        let state = match log.load().await? {
+            Some(state) => state,
+            None => create(&log, &spec, &options, clock.now(), ids.as_ref()).await?,
+        };
+        check(&spec, &state)?;
+        let shown = Shown {
+            listing: listing(&state),
+            position: state.position(&options.position_prefix),
+        };
+        Ok(Self {
+            layout: parquet::Layout::new(&spec, &options.parquet),
+            store_url: opened.store_url.clone(),
+            head: tokio::sync::Mutex::new(Head {
+                cleaned: state.version,
+                state,
+                seen: Instant::now(),
+            }),
+            shown: RwLock::new(shown),
+            spec,
+            options,
+            log,
+            clock,
+            ids,
+        })
+    }
+
+    /// The table's name.
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// Its columns, `ingest_date` last.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.spec.schema
+    }
+
+    /// The store that its files lie in.
+    pub fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.log.store
+    }
+
+    /// A URL that names that store and no other in this process.
+    pub fn store_url(&self) -> &Url {
+        &self.store_url
+    }
+
+    /// The table's folder in the store.
+    pub fn root(&self) -> &Path {
+        &self.log.root
+    }
+
+    /// The files of the newest version known here.
+    pub fn files(&self) -> Arc<Listing> {
+        Arc::clone(&self.shown.read().listing)
+    }
+
+    /// Where the newest version known here stands.
+    pub fn position(&self) -> Position {
+        self.shown.read().position.clone()
+    }
+
+    /// [`Self::files`] and [`Self::position`] of one and the same version.
+    pub fn files_at(&self) -> (Arc<Listing>, Position) {
+        let shown = self.shown.read();
+        (Arc::clone(&shown.listing), shown.position.clone())
+    }
+
+    /// Picks up what others have committed.
+    pub async fn refresh(&self) -> Result<Arc<Listing>, TableError> {
+        let mut head = self.head.lock().await;
+        let outcome = self.catch_up(&mut head).await;
+        self.show(&head.state);
+        outcome?;
+        Ok(self.files())
+    }
+
+    /// Makes `state` what readers see.
+    fn show(&self, state: &State) {
+        if self.shown.read().listing.version == state.version {
+            return;
+        }
+        let shown = Shown {
+            listing: listing(state),
+            position: state.position(&self.options.position_prefix),
+        };
+        *self.shown.write() = shown;
+    }
+
+    fn refused(&self, reason: impl Into<String>) -> TableError {
+        TableError::Refused {
+            table: self.spec.name.clone(),
+            reason: reason.into(),
+        }
+    }
+}
+
+fn listing(state: &State) -> Arc<Listing> {
+    Arc::new(Listing {
+        version: state.version,
+        files: Arc::new(state.data_files()),
+    })
+}
+
+/// Puts the table's first entry. Losing the race for it is as good.
+async fn create(
+    log: &DeltaLog,
+    spec: &TableSpec,
+    options: &TableOptions,
+    now: Micros,
+    ids: &dyn IdSource,
+) -> Result<State, TableError> {
+    let actions =
+        first_entry(spec, options, now, &ids.hex128()).map_err(|column| TableError::Refused {
+            table: spec.name.clone(),
+            reason: format!("Delta has no type for column {column}"),
+        })?;
+    let put = log.put(0, log::encode(&actions)).await;
+    // Whatever the answer: what lies there now is the table.
+    match (log.load().await?, put) {
+        (Some(state), _) => Ok(state),
+        (None, Err(e)) => Err(log.unavailable("making the table", e)),
+        (None, Ok(())) => Err(log.unavailable(
+            "making the table",
+            "the store does not show what was put there",
+        )),
+    }
+}
+
+fn first_entry(
+    spec: &TableSpec,
+    options: &TableOptions,
+    now: Micros,
+    id: &str,
+) -> Result<Vec<Value>, String> {
+    let schema = spec.delta_schema()?;
+    let mut configuration = json!({
+        "delta.checkpointInterval": options.checkpoint_every.max(1).to_string(),
+        // Cairn cleans the log itself, and knows how long its writers may sleep.
+        "delta.enableExpiredLogCleanup": "false",
+    });
+    for (key, value) in &spec.properties {
+        configuration[key] = json!(value);
+    }
+    let uuid = format!(
+        "{}-{}-{}-{}-{}",
+        &id[..8],
+        &id[8..12],
+        &id[12..16],
+        &id[16..20],
+        &id[20..]
+    );
+    let actions = vec![
+        // The widest protocol: every engine reads and writes it.
+        json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}),
+        json!({"metaData": {
+            "id": uuid,
+            "name": spec.name,
+            "format": {"provider": "parquet", "options": {}},
+            "schemaString": schema.to_string(),
+            "partitionColumns": [PARTITION_COLUMN],
+            "configuration": configuration,
+            "createdTime": now.0 / 1000,
+        }}),
+    ];
+    Ok(commit::with_info(actions, "CREATE TABLE", now, id))
+}
+
+/// Refuses a table that is not the one meant.
+fn check(spec: &TableSpec, state: &State) -> Result<(), TableError> {
+    let refused = |reason: String| TableError::Refused {
+        table: spec.name.clone(),
+        reason,
+    };
+    let protocol = state.protocol;
+    if protocol.min_reader_version > 1 || protocol.min_writer_version > 2 {
+        return Err(refused(format!(
+            "another engine turned on features that Cairn does not know (protocol {}, {}); \
+             restore the table from before that",
+            protocol.min_reader_version, protocol.min_writer_version
+        )));
+    }
+    let stored: Value = serde_json::from_str(&state.metadata.schema_string)
+        .map_err(|e| refused(format!("its schema cannot be read: {e}")))?;
+    let wanted = spec
+        .delta_schema()
+        .map_err(|column| refused(format!("Delta has no type for column {column}")))?;
+    if spec::bare(&stored) != spec::bare(&wanted)
+        || state.metadata.partition_columns != [PARTITION_COLUMN]
+    {
+        return Err(refused(
+            "what lies there has other columns; give the table another place, or run the \
+             version of Cairn that made it"
+                .to_owned(),
+        ));
+    }
+    for (key, value) in &spec.properties {
+        let there = state.metadata.configuration.get(key).cloned().flatten();
+        if there.as_ref() != Some(value) {
+            return Err(refused(format!(
+                "what lies there belongs to something else: {key} is {}, not {value}; \
+                 give the table another place",
+                there.as_deref().unwrap_or("not set")
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

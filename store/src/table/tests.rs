@@ -1,0 +1,6 @@
+//! Tables under faults, races and time.
+
+mod aging;
+mod commits;
+mod compaction;
+mod support;

@@ -1,0 +1,321 @@
+//! A store that fails on purpose, a clock and ids that the test decides, and
+//! rows whose every place in the log is known.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arrow::array::AsArray;
+use arrow::array::{
+    ArrayRef, BooleanArray, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray, new_null_array,
+};
+use arrow::datatypes::Int64Type;
+use async_trait::async_trait;
+use cairn_schemas::columns::event_schema;
+use cairn_schemas::{Clock, IdSource, Micros, Partition, Position};
+use futures::TryStreamExt;
+use futures::stream::BoxStream;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+
+use crate::objects::Opened;
+use crate::table::{Table, TableError, TableOptions, TableSpec};
+
+pub(super) const DAY: i64 = 86_400_000_000;
+/// 2026-11-22T12:00:00Z.
+pub(super) const NOON: i64 = 1_795_348_800_000_000;
+
+#[derive(Debug)]
+pub(super) struct TestClock(pub(super) AtomicI64);
+
+impl Clock for TestClock {
+    fn now(&self) -> Micros {
+        Micros(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Ids that differ in a whole test process, and nothing more.
+#[derive(Debug)]
+pub(super) struct TestIds;
+
+impl IdSource for TestIds {
+    fn fill(&self, out: &mut [u8]) {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let n = NEXT.fetch_add(1, Ordering::SeqCst).to_be_bytes();
+        for (i, byte) in out.iter_mut().enumerate() {
+            *byte = n[7 - i % 8];
+        }
+    }
+}
+
+pub(super) fn clock() -> Arc<TestClock> {
+    Arc::new(TestClock(AtomicI64::new(NOON + 3600 * 1_000_000)))
+}
+
+/// What becomes of the put that is hit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Fault {
+    /// It fails, and nothing lies there.
+    Lost,
+    /// It fails, and lies there nevertheless.
+    Landed,
+    /// It says that another was there first, and lies there: what a client
+    /// sees that repeats a put whose answer was lost.
+    LandedAsExisting,
+}
+
+/// Hits the put with a given number, and those after it where told.
+#[derive(Debug)]
+pub(super) struct FaultStore {
+    inner: Arc<dyn ObjectStore>,
+    puts: AtomicUsize,
+    at: usize,
+    fault: Fault,
+    /// Every put from `at` on is hit.
+    for_ever: bool,
+    /// After the hit nothing answers any more: the process is dead.
+    dies: bool,
+}
+
+impl FaultStore {
+    pub(super) fn new(inner: Arc<dyn ObjectStore>, at: usize, fault: Fault) -> Self {
+        Self {
+            inner,
+            puts: AtomicUsize::new(0),
+            at,
+            fault,
+            for_ever: false,
+            dies: false,
+        }
+    }
+
+    pub(super) fn dying(mut self) -> Self {
+        self.dies = true;
+        self
+    }
+
+    pub(super) fn for_ever(mut self) -> Self {
+        self.for_ever = true;
+        self
+    }
+
+    pub(super) fn puts(&self) -> usize {
+        self.puts.load(Ordering::SeqCst)
+    }
+
+    fn check_alive(&self) -> Result<()> {
+        if self.dies && self.puts() > self.at {
+            return Err(broken());
+        }
+        Ok(())
+    }
+}
+
+fn broken() -> Error {
+    Error::Generic {
+        store: "FaultStore",
+        source: "made to fail".into(),
+    }
+}
+
+impl fmt::Display for FaultStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FaultStore({})", self.inner)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for FaultStore {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        opts: PutOptions,
+    ) -> Result<PutResult> {
+        self.check_alive()?;
+        let number = self.puts.fetch_add(1, Ordering::SeqCst);
+        if number != self.at && !(self.for_ever && number > self.at) {
+            return self.inner.put_opts(location, payload, opts).await;
+        }
+        if self.fault != Fault::Lost {
+            self.inner.put_opts(location, payload, opts).await?;
+        }
+        Err(match self.fault {
+            Fault::LandedAsExisting => Error::AlreadyExists {
+                path: location.to_string(),
+                source: "made to fail".into(),
+            },
+            _ => broken(),
+        })
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        opts: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, opts).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.check_alive()?;
+        self.inner.get_opts(location, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
+
+pub(super) fn memory() -> Opened {
+    Opened::new(Arc::new(InMemory::new()), Path::from("tables/history"))
+}
+
+pub(super) fn over(opened: &Opened, store: Arc<dyn ObjectStore>) -> Opened {
+    Opened {
+        store,
+        ..opened.clone()
+    }
+}
+
+pub(super) fn options() -> TableOptions {
+    TableOptions {
+        pause: Duration::from_micros(100),
+        checkpoint_every: 3,
+        ..TableOptions::default()
+    }
+}
+
+pub(super) async fn try_open(opened: &Opened) -> std::result::Result<Table, TableError> {
+    Table::open_or_create(
+        opened,
+        TableSpec::events("history"),
+        options(),
+        clock(),
+        Arc::new(TestIds),
+    )
+    .await
+}
+
+pub(super) async fn open(opened: &Opened) -> Table {
+    try_open(opened).await.unwrap()
+}
+
+pub(super) fn at(next: i64) -> Position {
+    Position::at(Partition::embedded(), next)
+}
+
+/// When the event at `offset` happened: not in the order of the log.
+pub(super) fn event_time(offset: i64) -> i64 {
+    NOON - 60_000_000 + (offset * 7919) % 1000 * 1001
+}
+
+fn text(field: &str, offset: i64) -> String {
+    match field {
+        "account_id" => format!("{:012}", offset % 3),
+        "log_source" => "log".to_owned(),
+        "raw" => raw(offset),
+        _ => format!("{field}-{}", offset % 10),
+    }
+}
+
+pub(super) fn raw(offset: i64) -> String {
+    format!(
+        "{{\"eventId\":\"{offset}\",\"padding\":\"{}\"}}",
+        "x".repeat(50)
+    )
+}
+
+/// The events `first..next` of the embedded log, ingested at `ingest_time`.
+pub(super) fn events_at(first: i64, next: i64, ingest_time: i64) -> RecordBatch {
+    let offsets: Vec<i64> = (first..next).collect();
+    let rows = offsets.len();
+    let schema = event_schema();
+    let columns: Vec<ArrayRef> = schema
+        .fields()
+        .iter()
+        .map(|field| -> ArrayRef {
+            let name = field.name().as_str();
+            match name {
+                "event_time" => Arc::new(
+                    TimestampMicrosecondArray::from_iter_values(
+                        offsets.iter().map(|o| event_time(*o)),
+                    )
+                    .with_timezone("UTC"),
+                ),
+                "ingest_time" => Arc::new(
+                    TimestampMicrosecondArray::from_value(ingest_time, rows).with_timezone("UTC"),
+                ),
+                "ingest_date" => Arc::new(Date32Array::from_value(Micros(ingest_time).day(), rows)),
+                "log_offset" => Arc::new(Int64Array::from(offsets.clone())),
+                "log_partition" => Arc::new(Int32Array::from_value(0, rows)),
+                "late" => Arc::new(BooleanArray::from(vec![false; rows])),
+                _ if field.data_type() == &arrow::datatypes::DataType::Utf8 => Arc::new(
+                    StringArray::from_iter_values(offsets.iter().map(|o| text(name, *o))),
+                ),
+                _ => new_null_array(field.data_type(), rows),
+            }
+        })
+        .collect();
+    RecordBatch::try_new(schema, columns).unwrap()
+}
+
+pub(super) fn events(first: i64, next: i64) -> RecordBatch {
+    events_at(first, next, NOON)
+}
+
+/// Every row of the table by offset, read from its files, with its bytes; a
+/// row that is there twice fails the test.
+pub(super) async fn rows(table: &Table) -> BTreeMap<i64, String> {
+    let mut all = BTreeMap::new();
+    for file in table.files().files.iter() {
+        let batches: Vec<RecordBatch> = table.read(file, None).try_collect().await.unwrap();
+        let count: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        assert_eq!(count as u64, file.rows, "{}", file.path);
+        for batch in &batches {
+            collect(batch, &mut all);
+        }
+    }
+    all
+}
+
+pub(super) fn collect(batch: &RecordBatch, all: &mut BTreeMap<i64, String>) {
+    let offsets = batch.column_by_name("log_offset").unwrap();
+    let raws = batch.column_by_name("raw").unwrap().as_string::<i32>();
+    for (row, offset) in offsets
+        .as_primitive::<Int64Type>()
+        .values()
+        .iter()
+        .enumerate()
+    {
+        let before = all.insert(*offset, raws.value(row).to_owned());
+        assert_eq!(before, None, "offset {offset} is there twice");
+    }
+}
+
+/// What [`rows`] has to be after the offsets `0..next`.
+pub(super) fn expected(next: i64) -> BTreeMap<i64, String> {
+    (0..next).map(|o| (o, raw(o))).collect()
+}
