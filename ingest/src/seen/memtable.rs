@@ -1,0 +1,101 @@
+//! The newest entries, in memory until they are written out as a run.
+
+use std::collections::HashMap;
+
+use cairn_schemas::Micros;
+
+use super::cut::Cut;
+use super::key::{Answer, Candidate, ContentId, Entry, Place, SeenKey};
+
+/// What is held of one entry beside its key.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    content: ContentId,
+    at: Place,
+    flagged: bool,
+}
+
+/// A bounded table of entries, found by key.
+#[derive(Debug)]
+pub(super) struct Memtable {
+    /// Where the log had been covered when this table was begun: what a loss
+    /// of it takes the index back to.
+    pub(super) from: Cut,
+    /// The first entry of each key. The standard hasher is keyed, so a sender
+    /// who grinds ids can't make them collide here.
+    first: HashMap<SeenKey, Held>,
+    /// Further contents of a key, found by content: a flood of different
+    /// bytes under one id must not make each look-up longer.
+    more: HashMap<(SeenKey, ContentId), Held>,
+    /// The span of ingest times.
+    ingest: Option<(Micros, Micros)>,
+}
+
+impl Memtable {
+    /// Room for `entries` is asked for at once, so that growth never doubles it.
+    pub(super) fn new(from: Cut, entries: usize) -> Self {
+        Self {
+            from,
+            first: HashMap::with_capacity(entries),
+            more: HashMap::new(),
+            ingest: None,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.first.len() + self.more.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_empty()
+    }
+
+    /// The span of ingest times; nothing where the table is empty.
+    pub(super) fn ingest(&self) -> (Micros, Micros) {
+        self.ingest.unwrap_or_default()
+    }
+
+    pub(super) fn consider(&self, candidate: &Candidate, answer: &mut Answer) {
+        let Some(first) = self.first.get(&candidate.key) else {
+            return;
+        };
+        answer.consider(first.content, first.at, first.flagged);
+        if first.content != candidate.content
+            && let Some(same) = self.more.get(&(candidate.key, candidate.content))
+        {
+            answer.consider(same.content, same.at, same.flagged);
+        }
+    }
+
+    /// Remembers the candidate, unless its (key, content) is held.
+    pub(super) fn insert(&mut self, candidate: &Candidate, flagged: bool) {
+        let held = Held {
+            content: candidate.content,
+            at: candidate.at,
+            flagged,
+        };
+        let first = self.first.entry(candidate.key).or_insert(held);
+        if first.content != candidate.content {
+            let name = (candidate.key, candidate.content);
+            self.more.entry(name).or_insert(held);
+        }
+        let (low, high) = self.ingest.unwrap_or((candidate.ingest, candidate.ingest));
+        self.ingest = Some((low.min(candidate.ingest), high.max(candidate.ingest)));
+    }
+
+    /// Every entry, in the order of a run.
+    pub(super) fn sorted(&self) -> Vec<Entry> {
+        let entry = |key: SeenKey, held: &Held| Entry {
+            key,
+            content: held.content,
+            at: held.at,
+            flagged: held.flagged,
+        };
+        let first = self.first.iter().map(|(key, held)| entry(*key, held));
+        let more = self.more.iter().map(|((key, _), held)| entry(*key, held));
+        let mut entries: Vec<Entry> = Vec::with_capacity(self.len());
+        entries.extend(first.chain(more));
+        entries.sort_unstable();
+        entries
+    }
+}
