@@ -12,11 +12,13 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use arrow::array::{BooleanArray, RecordBatch};
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Int32Type, Int64Type};
+use arrow::error::ArrowError;
 use async_trait::async_trait;
 use cairn_schemas::trail::{Trail, TrailStatus, TrailVersion};
-use cairn_schemas::{Clock, Micros, Position};
+use cairn_schemas::{Clock, Micros, Partition, Position};
 use cairn_store::table::{Listing, Table, TableError};
 use cairn_store::view::TableSnapshot;
 use futures::TryStreamExt;
@@ -25,7 +27,7 @@ use tokio::sync::{Notify, RwLock};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::history::History;
+use crate::history::{History, view};
 use crate::rows::BatchFacts;
 
 /// When selected rows become files of a trail.
@@ -41,7 +43,11 @@ pub struct DeliverOptions {
 
 impl Default for DeliverOptions {
     fn default() -> Self {
-        Self { commit_interval: Duration::from_secs(30), commit_rows: 100_000, commit_bytes: 64 << 20 }
+        Self {
+            commit_interval: Duration::from_secs(30),
+            commit_rows: 100_000,
+            commit_bytes: 64 << 20,
+        }
     }
 }
 
@@ -77,8 +83,8 @@ const WINDOW: i64 = 50_000;
 #[derive(Debug, Default)]
 struct State {
     scanned: Position,
-    /// The newest list whose rows are no longer in `pending`.
-    listing: Option<Arc<Listing>>,
+    /// The newest list whose rows are no longer in `pending`, and its position.
+    listing: Option<(Arc<Listing>, Position)>,
     pending: Vec<RecordBatch>,
     pending_rows: usize,
     pending_bytes: usize,
@@ -119,7 +125,10 @@ impl Follower {
         clock: Arc<dyn Clock>,
         options: DeliverOptions,
     ) -> Arc<Self> {
-        let state = State { scanned: trail.starts_at(), ..State::default() };
+        let state = State {
+            scanned: trail.starts_at(),
+            ..State::default()
+        };
         Arc::new(Self {
             trail: RwLock::new(trail),
             table: OnceLock::new(),
@@ -154,7 +163,11 @@ impl Follower {
     pub fn status(&self) -> FollowerStatus {
         let state = self.state.lock();
         FollowerStatus {
-            delivered: state.listing.as_ref().map(|l| l.position.clone()).unwrap_or_default(),
+            delivered: state
+                .listing
+                .as_ref()
+                .map(|l| l.1.clone())
+                .unwrap_or_default(),
             scanned: state.scanned.clone(),
             pending_rows: state.pending_rows,
             last_delivery: state.last_delivery,
@@ -181,12 +194,12 @@ impl Follower {
         loop {
             let (listing, mut fresh, scanned) = {
                 let state = self.state.lock();
-                let newest = table.listing();
+                let newest = table.files_at();
                 // A list with another position belongs to a commit whose rows
                 // are still pending here; one with the same may be compacted.
                 let listing = match &state.listing {
-                    Some(l) if l.position != newest.position => Arc::clone(l),
-                    _ => newest,
+                    Some((listing, at)) if *at != newest.1 => Arc::clone(listing),
+                    _ => newest.0,
                 };
                 (listing, state.pending.clone(), state.scanned.clone())
             };
@@ -198,7 +211,7 @@ impl Follower {
                 None if self.scanned() != scanned => continue,
                 None => {}
             }
-            return Ok(table.snapshot(&listing, fresh));
+            return Ok(view(table, &listing, fresh));
         }
     }
 
@@ -285,11 +298,11 @@ impl Follower {
         }
         let version = self.trail.read().await.latest().clone();
         let opened = self.opener.open(&version).await?;
-        let listing = opened.listing();
+        let (listing, position) = opened.files_at();
         let table = self.table.get_or_init(|| opened);
         let mut state = self.state.lock();
-        state.scanned.merge(&listing.position);
-        state.listing = Some(listing);
+        state.scanned.merge(&position);
+        state.listing = Some((listing, position));
         Ok(table)
     }
 
@@ -331,7 +344,9 @@ impl Follower {
     fn is_due(&self) -> bool {
         let state = self.state.lock();
         let flush = !state.flush_to.0.is_empty() && state.scanned.reaches(&state.flush_to);
-        let aged = state.pending_since.is_some_and(|s| s.elapsed() >= self.options.commit_interval);
+        let aged = state
+            .pending_since
+            .is_some_and(|s| s.elapsed() >= self.options.commit_interval);
         state.pending_rows > 0
             && (flush
                 || aged
@@ -365,10 +380,12 @@ impl Follower {
     /// Reads the next window of one partition from history's files.
     async fn scan_window(&self, from: &Position, head: &Position) -> Result<(), TableError> {
         let behind = head.0.iter().find(|(p, next)| from.of(p) < **next);
-        let Some((partition, next)) = behind else { return Ok(()) };
+        let Some((partition, next)) = behind else {
+            return Ok(());
+        };
         let end = Position::at(partition.clone(), (from.of(partition) + WINDOW).min(*next));
         let start = Position::at(partition.clone(), from.of(partition));
-        let mut rows = self.history.table().rows_between(&start, &end).await?;
+        let mut rows = self.history.table().rows_between(&start, Some(&end));
         let mut taken = Vec::new();
         let trail = self.trail.read().await;
         while let Some(batch) = rows.try_next().await? {
@@ -403,7 +420,7 @@ impl Follower {
             }
             (state.pending.clone(), state.scanned.clone())
         };
-        let from = table.listing().position.clone();
+        let from = table.position();
         let listing = table.commit(rows, &from, &to).await?;
         // The list and the rows that it now holds change places in one breath,
         // so that no snapshot sees a row twice or not at all. Only this task
@@ -412,9 +429,13 @@ impl Follower {
         let scanned = std::mem::take(&mut state.scanned);
         let flush_to = std::mem::take(&mut state.flush_to);
         *state = State {
-            flush_to: if scanned.reaches(&flush_to) { Position::default() } else { flush_to },
+            flush_to: if scanned.reaches(&flush_to) {
+                Position::default()
+            } else {
+                flush_to
+            },
             scanned,
-            listing: Some(listing),
+            listing: Some((listing, to)),
             last_delivery: Some(self.clock.now()),
             ..State::default()
         };
@@ -426,20 +447,43 @@ const MIN_BACKOFF: Duration = Duration::from_millis(500);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// The rows of `rows` that the trail takes, each by the version at its offset.
+/// `None` when it takes none.
 pub fn select_batch(trail: &Trail, rows: &RecordBatch) -> Option<RecordBatch> {
     if rows.num_rows() == 0 {
         return None;
     }
-    let facts = BatchFacts::new(rows)?;
-    let mask: BooleanArray = (0..rows.num_rows())
-        .map(|i| {
-            let row = facts.row(i);
-            Some(trail.decide(&row.partition(), row.offset(), &row).is_ok())
-        })
-        .collect();
+    let selected = try_select(trail, rows);
+    // The rows come from history, which has these columns by its schema.
+    selected.expect("a batch of the event schema has every column that selection asks for")
+}
+
+fn try_select(trail: &Trail, rows: &RecordBatch) -> Result<Option<RecordBatch>, ArrowError> {
+    let column = |name: &str| -> Result<_, ArrowError> {
+        Ok(rows.column(rows.schema_ref().index_of(name)?))
+    };
+    let sources = column("log_source")?.as_string::<i32>();
+    let numbers = column("log_partition")?.as_primitive::<Int32Type>();
+    let offsets = column("log_offset")?.as_primitive::<Int64Type>();
+    let facts = BatchFacts::new(rows).map_err(|e| ArrowError::SchemaError(e.to_string()))?;
+    let mut partition = Partition {
+        source: String::new(),
+        number: 0,
+    };
+    let mask = (0..rows.num_rows()).map(|i| {
+        if partition.source != sources.value(i) || partition.number != numbers.value(i) {
+            partition = Partition {
+                source: sources.value(i).to_owned(),
+                number: numbers.value(i),
+            };
+        }
+        trail
+            .decide(&partition, offsets.value(i), &facts.row(i))
+            .is_ok()
+    });
+    let mask = BooleanArray::from_iter(mask.map(Some));
     match mask.true_count() {
-        0 => None,
-        n if n == rows.num_rows() => Some(rows.clone()),
-        _ => filter_record_batch(rows, &mask).ok(),
+        0 => Ok(None),
+        n if n == rows.num_rows() => Ok(Some(rows.clone())),
+        _ => filter_record_batch(rows, &mask).map(Some),
     }
 }

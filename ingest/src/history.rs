@@ -33,9 +33,15 @@ pub struct History {
 impl History {
     /// Over two open tables. Nothing is in memory yet.
     pub fn new(table: Arc<Table>, quarantine: Arc<Table>, follower_bytes: usize) -> Self {
-        let at = table.listing().position.clone();
+        let at = table.position();
         let recent = Mutex::new(Recent::new(at.clone()));
-        Self { table, quarantine, recent, committed: watch::Sender::new(at), follower_bytes }
+        Self {
+            table,
+            quarantine,
+            recent,
+            committed: watch::Sender::new(at),
+            follower_bytes,
+        }
     }
 
     /// The table of events.
@@ -87,11 +93,14 @@ impl History {
         let (open, to) = self.recent.lock().seal();
         let refused = self.quarantine_rows(&open);
         if !refused.is_empty() {
-            let from = self.quarantine.listing().position.clone();
+            let from = self.quarantine.position();
             self.quarantine.commit(refused, &from, &to).await?;
         }
-        let rows: Vec<RecordBatch> =
-            open.into_iter().map(|s| s.rows).filter(|r| r.num_rows() > 0).collect();
+        let rows: Vec<RecordBatch> = open
+            .into_iter()
+            .map(|s| s.rows)
+            .filter(|r| r.num_rows() > 0)
+            .collect();
         let from = self.committed();
         if !from.reaches(&to) {
             self.table.commit(rows, &from, &to).await?;
@@ -103,7 +112,7 @@ impl History {
 
     /// The quarantined rows of `stretches` that its table does not hold yet.
     fn quarantine_rows(&self, stretches: &[Stretch]) -> Vec<RecordBatch> {
-        let there = self.quarantine.listing();
+        let there = self.quarantine.position();
         stretches.iter().filter_map(|s| beyond(&there, s)).collect()
     }
 
@@ -122,36 +131,47 @@ impl History {
     /// Every event up to now.
     pub fn snapshot(&self) -> TableSnapshot {
         loop {
-            let listing = self.table.listing();
+            let (listing, position) = self.table.files_at();
             // Rows are released only after a listing that holds them is out;
             // if that happened since the line above, a newer one is there now.
-            if let Some(fresh) = self.since(&listing.position) {
-                let fresh = fresh.into_iter().map(|s| s.rows).filter(|r| r.num_rows() > 0);
-                return self.table.snapshot(&listing, fresh.collect());
+            if let Some(fresh) = self.since(&position) {
+                let fresh = fresh
+                    .into_iter()
+                    .map(|s| s.rows)
+                    .filter(|r| r.num_rows() > 0);
+                return view(&self.table, &listing, fresh.collect());
             }
         }
     }
 
     /// Everything quarantined up to now.
     pub fn quarantine_snapshot(&self) -> TableSnapshot {
-        let fresh = {
-            // Both under the lock: a row must not leave memory between the two.
-            let recent = self.recent.lock();
-            let listing = self.quarantine.listing();
-            let fresh: Vec<RecordBatch> =
-                recent.held().filter_map(|s| beyond(&listing, s)).collect();
-            (listing, fresh)
-        };
-        self.quarantine.snapshot(&fresh.0, fresh.1)
+        // Both under the lock: a row must not leave memory between the two.
+        let recent = self.recent.lock();
+        let (listing, position) = self.quarantine.files_at();
+        let fresh = recent.held().filter_map(|s| beyond(&position, s)).collect();
+        view(&self.quarantine, &listing, fresh)
     }
 }
 
-/// The quarantined rows of `stretch` that lie beyond `listing`. A stretch may
+/// A table's files and fresh rows as one.
+pub(crate) fn view(table: &Table, listing: &Listing, fresh: Vec<RecordBatch>) -> TableSnapshot {
+    TableSnapshot {
+        schema: Arc::clone(table.schema()),
+        store: Arc::clone(table.store()),
+        store_url: table.store_url().clone(),
+        version: listing.version,
+        files: Arc::clone(&listing.files),
+        fresh,
+    }
+}
+
+/// The quarantined rows of `stretch` that lie beyond `position`. A stretch may
 /// straddle the place after a crash between steps 1 and 2, so rows are asked
 /// one by one.
-fn beyond(listing: &Listing, stretch: &Stretch) -> Option<RecordBatch> {
+fn beyond(position: &Position, stretch: &Stretch) -> Option<RecordBatch> {
     let rows = &stretch.quarantined;
-    let at = listing.position.of(&stretch.partition);
+    let at = position.of(&stretch.partition);
     if rows.num_rows() == 0 || stretch.next <= at {
         return None;
     }

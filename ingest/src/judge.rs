@@ -7,16 +7,21 @@
 //! depends on how records are cut into chunks, so a replay judges alike.
 
 use std::collections::HashSet;
+use std::thread::JoinHandle;
 
-use cairn_schemas::{AccountId, Micros, Partition};
-use sha2::{Digest, Sha256};
+use bytes::Bytes;
+use cairn_schemas::selector::Among;
+use cairn_schemas::{AccountId, Micros, Partition, Position};
 
-use crate::decode::{self, Context, Event, Refusal};
+use crate::decode::{self, Context, DecodeLimits, Event, Flags, Refusal};
 use crate::recent::Stretch;
-use crate::rows::{QuarantineBuilder, RowBuilder, RowMeta};
-use crate::seen::{ContentId, Place, Seen, SeenError, SeenIndex, SeenKey};
+use crate::rows::{BatchFull, QuarantineBuilder, QuarantineRow, RowBuilder, RowMeta};
+use crate::seen::{Candidate, ContentId, Done, Place, Seen, SeenError, SeenIndex, SeenKey, Slot};
 use crate::source::Received;
 use crate::verdict::Verdict;
+
+/// Records that are decoded before they are looked up together.
+const CHUNK: usize = 1024;
 
 /// Why judging stopped for good.
 #[derive(Debug, thiserror::Error)]
@@ -24,9 +29,12 @@ pub enum JudgeError {
     /// The duplicate index cannot be read or written.
     #[error(transparent)]
     Seen(#[from] SeenError),
-    /// Arrow refused a batch that this crate built.
-    #[error("rows could not be put together: {0}")]
-    Arrow(#[from] arrow::error::ArrowError),
+    /// A batch outgrew what Arrow can hold.
+    #[error(transparent)]
+    Full(#[from] BatchFull),
+    /// The thread that keeps the duplicate index in shape panicked.
+    #[error("the duplicate index's own work ended abruptly; start cairn again")]
+    Upkeep,
 }
 
 /// What became of one batch of received records.
@@ -50,119 +58,219 @@ pub struct Judged {
 #[derive(Debug)]
 pub struct Judge {
     seen: SeenIndex,
+    /// The index's own work, while some is under way.
+    upkeep: Option<JoinHandle<Done>>,
     known_accounts: HashSet<AccountId>,
-    limits: decode::DecodeLimits,
+    limits: DecodeLimits,
+    rows: RowBuilder,
+    refused: QuarantineBuilder,
 }
 
 impl Judge {
     /// `seen` must cover everything that history committed.
-    pub fn new(
-        seen: SeenIndex,
-        known_accounts: HashSet<AccountId>,
-        limits: decode::DecodeLimits,
-    ) -> Self {
-        Self { seen, known_accounts, limits }
+    pub fn new(seen: SeenIndex, known_accounts: HashSet<AccountId>, limits: DecodeLimits) -> Self {
+        Self {
+            seen,
+            upkeep: None,
+            known_accounts,
+            limits,
+            rows: RowBuilder::new(),
+            refused: QuarantineBuilder::new(),
+        }
     }
 
-    /// Judges `received` in order.
+    /// Judges `received` in order. Blocks: takes the processor, and sometimes
+    /// reads the disk.
     pub fn judge(&mut self, received: Vec<Received>) -> Result<Vec<Judged>, JudgeError> {
-        let judged = received.iter().map(|batch| self.judge_batch(batch)).collect();
-        self.seen.maintain()?;
+        let judged = received
+            .iter()
+            .map(|batch| self.judge_batch(batch))
+            .collect();
+        self.keep_up()?;
         judged
     }
 
     fn judge_batch(&mut self, batch: &Received) -> Result<Judged, JudgeError> {
-        let mut rows = RowBuilder::new(batch.payloads.len());
-        let mut refused = QuarantineBuilder::new();
-        let mut verdicts = Vec::with_capacity(batch.payloads.len());
-        let mut new_accounts = Vec::new();
-        let mut conflicts = 0;
-        let mut offset = batch.first;
-        for payload in &batch.payloads {
-            let context = Context {
-                envelope: &batch.envelope,
-                partition: &batch.partition,
-                offset,
-                limits: &self.limits,
-            };
-            let verdict = match decode::decode(payload, &context) {
-                Ok(mut event) => {
-                    let verdict = self.admit(&mut event, payload, batch, offset)?;
-                    if matches!(verdict, Verdict::Accepted { .. }) {
-                        conflicts += u64::from(event.has_flag(CONFLICT));
-                        self.note_account(&event.account_id, &mut new_accounts);
-                        rows.push(&event, &row_meta(batch, offset));
-                    }
-                    verdict
-                }
-                Err(refusal) => {
-                    refused.push(payload, &refusal, &row_meta(batch, offset), sole_account(batch));
-                    let Refusal { code, message, .. } = refusal;
-                    Verdict::Refused { code, message: message.into() }
-                }
-            };
-            verdicts.push(verdict);
-            offset += 1;
-        }
-        let bytes = rows.bytes() + refused.bytes();
-        let stretch = Stretch {
-            partition: batch.partition.clone(),
-            first: batch.first,
-            next: offset,
-            rows: rows.finish()?,
-            quarantined: refused.finish()?,
-            bytes,
+        let slot = self.seen.slot(&batch.partition)?;
+        let mut judged = Judged {
+            stretch: Stretch {
+                partition: batch.partition.clone(),
+                first: batch.first,
+                next: batch.first,
+                rows: self.rows.finish(),
+                quarantined: self.refused.finish(),
+                bytes: 0,
+            },
+            verdicts: Vec::with_capacity(batch.payloads.len()),
+            sender: batch.envelope.sender.clone(),
+            new_accounts: Vec::new(),
+            conflicts: 0,
+            received: batch.envelope.received,
         };
-        let sender = batch.envelope.sender.clone();
-        let received = batch.envelope.received;
-        Ok(Judged { stretch, verdicts, sender, new_accounts, conflicts, received })
+        for payloads in batch.payloads.chunks(CHUNK) {
+            self.judge_chunk(batch, slot, payloads, &mut judged)?;
+        }
+        let end = Position::at(batch.partition.clone(), judged.stretch.next);
+        self.seen.advance(&end)?;
+        judged.stretch.bytes = self.rows.bytes() + self.refused.bytes();
+        judged.stretch.rows = self.rows.finish();
+        judged.stretch.quarantined = self.refused.finish();
+        Ok(judged)
     }
 
-    /// Whether the event is new; flags it where its id is taken by another.
+    fn judge_chunk(
+        &mut self,
+        batch: &Received,
+        slot: Slot,
+        payloads: &[Bytes],
+        judged: &mut Judged,
+    ) -> Result<(), JudgeError> {
+        let first = judged.stretch.next;
+        let decoded: Vec<Result<Event<'_>, Refusal>> = payloads
+            .iter()
+            .zip(first..)
+            .map(|(p, offset)| self.decode(batch, p, offset))
+            .collect();
+        let mut candidates = Vec::with_capacity(payloads.len());
+        for ((event, payload), offset) in decoded.iter().zip(payloads).zip(first..) {
+            let Ok(event) = event else { continue };
+            let account = self.account_of(event, &mut judged.new_accounts);
+            candidates.push(Candidate {
+                key: SeenKey::of(&account, &event.event_id),
+                content: ContentId::of(payload),
+                at: Place {
+                    partition: slot,
+                    offset,
+                    item: 0,
+                },
+                ingest: batch.envelope.received,
+            });
+        }
+        let mut answers = self.seen.check_batch(&candidates)?.into_iter();
+        for ((event, payload), offset) in decoded.into_iter().zip(payloads).zip(first..) {
+            let verdict = match event {
+                Ok(event) => {
+                    let seen = answers.next().expect("each decoded event has one answer");
+                    self.admit(batch, event, seen, offset, judged)?
+                }
+                Err(refusal) => self.refuse(batch, payload, refusal, offset)?,
+            };
+            judged.verdicts.push(verdict);
+            judged.stretch.next = offset + 1;
+        }
+        Ok(())
+    }
+
+    fn decode<'a>(
+        &self,
+        batch: &Received,
+        raw: &'a [u8],
+        offset: i64,
+    ) -> Result<Event<'a>, Refusal> {
+        let context = Context {
+            limits: self.limits,
+            ..Context::new(&batch.envelope, &batch.partition, offset)
+        };
+        decode::decode(raw, &context)
+    }
+
+    /// The event's account as a checked id, which decoding made sure it is.
+    fn account_of(&mut self, event: &Event<'_>, new: &mut Vec<AccountId>) -> AccountId {
+        if let Some(known) = self.known_accounts.get(&*event.account_id) {
+            return known.clone();
+        }
+        let id = AccountId::new(&event.account_id).expect("decode refuses what is no account id");
+        self.known_accounts.insert(id.clone());
+        new.push(id.clone());
+        id
+    }
+
     fn admit(
         &mut self,
-        event: &mut Event<'_>,
-        raw: &[u8],
         batch: &Received,
+        event: Event<'_>,
+        seen: Seen,
+        offset: i64,
+        judged: &mut Judged,
+    ) -> Result<Verdict, JudgeError> {
+        let event_id = Box::from(&*event.event_id);
+        let flags = match seen {
+            Seen::Duplicate(first) => {
+                return Ok(Verdict::Duplicate {
+                    event_id,
+                    offset: first.offset,
+                });
+            }
+            Seen::New => Flags::NONE,
+            Seen::Conflict(_) => {
+                judged.conflicts += 1;
+                Flags::CONFLICTING_DUPLICATE
+            }
+        };
+        self.rows.push(
+            &event,
+            &RowMeta {
+                ingest_time: batch.envelope.received,
+                sender: &batch.envelope.sender,
+                log_source: &batch.partition.source,
+                log_partition: batch.partition.number,
+                log_offset: offset,
+                flags,
+            },
+        )?;
+        Ok(Verdict::Accepted { event_id })
+    }
+
+    fn refuse(
+        &mut self,
+        batch: &Received,
+        raw: &[u8],
+        refusal: Refusal,
         offset: i64,
     ) -> Result<Verdict, JudgeError> {
-        let event_id: Box<str> = Box::from(&*event.event_id);
-        let key = SeenKey::of(&event.account_id, &event_id);
-        let content = ContentId::of(&Sha256::digest(raw).into());
-        let place = Place::of(&batch.partition, offset);
-        let seen = self.seen.check_and_insert(key, content, place, batch.envelope.received)?;
-        Ok(match seen {
-            Seen::New => Verdict::Accepted { event_id },
-            Seen::Conflict => {
-                event.add_flag(CONFLICT);
-                Verdict::Accepted { event_id }
-            }
-            Seen::Duplicate { offset } => Verdict::Duplicate { event_id, offset },
+        self.refused.push(&QuarantineRow {
+            ingest_time: batch.envelope.received,
+            account: sole_account(batch),
+            sender: &batch.envelope.sender,
+            log_source: &batch.partition.source,
+            log_partition: batch.partition.number,
+            log_offset: offset,
+            refusal: &refusal,
+            raw,
+        })?;
+        Ok(Verdict::Refused {
+            code: refusal.reason.as_str(),
+            message: refusal.detail.into_boxed_str(),
         })
     }
 
-    fn note_account(&mut self, account: &str, new: &mut Vec<AccountId>) {
-        if self.known_accounts.contains(account) {
-            return;
+    /// Moves the duplicate index's own work along, on a thread of its own: a
+    /// merge may take seconds, which intake must not wait for.
+    fn keep_up(&mut self) -> Result<(), JudgeError> {
+        if self.upkeep.as_ref().is_some_and(JoinHandle::is_finished)
+            && let Some(ended) = self.upkeep.take()
+        {
+            self.seen
+                .finish(ended.join().map_err(|_| JudgeError::Upkeep)?)?;
         }
-        // Decoding checked it; a value that fails here names no account.
-        if let Ok(id) = AccountId::new(account) {
-            self.known_accounts.insert(id.clone());
-            new.push(id);
+        if self.upkeep.is_none()
+            && let Some(work) = self.seen.next_work()
+        {
+            self.upkeep = Some(std::thread::spawn(move || work.run()));
         }
+        Ok(())
+    }
+
+    /// Lets the index forget events that were received before `before`.
+    pub fn forget(&mut self, before: Micros) -> Result<(), JudgeError> {
+        Ok(self.seen.expire(before)?)
     }
 }
 
-const CONFLICT: &str = "conflicting_duplicate";
-
-fn row_meta(batch: &Received, offset: i64) -> RowMeta<'_> {
-    let Partition { source, number } = &batch.partition;
-    RowMeta {
-        ingest_time: batch.envelope.received,
-        sender: &batch.envelope.sender,
-        log_source: source,
-        log_partition: *number,
-        log_offset: offset,
+impl Drop for Judge {
+    fn drop(&mut self) {
+        // A merge under way must not hold up the stop; it is begun anew later.
+        self.seen.stop_work();
     }
 }
 
@@ -170,7 +278,88 @@ fn row_meta(batch: &Received, offset: i64) -> RowMeta<'_> {
 /// may write for one only, nobody else is concerned.
 fn sole_account(batch: &Received) -> Option<&AccountId> {
     match &batch.envelope.accounts {
-        cairn_schemas::selector::Among::Only(set) if set.len() == 1 => set.first(),
+        Among::Only(set) if set.len() == 1 => set.first(),
         _ => None,
     }
+}
+
+/// Brings the index up to what history committed, from history's own rows.
+pub async fn catch_up(
+    mut seen: SeenIndex,
+    history: &crate::history::History,
+) -> Result<SeenIndex, CatchUpError> {
+    use futures::TryStreamExt;
+    let committed = history.committed();
+    let mut rows = history
+        .table()
+        .rows_between(&seen.covered(), Some(&committed));
+    while let Some(batch) = rows.try_next().await? {
+        restore(&mut seen, &batch)?;
+    }
+    seen.advance(&committed)?;
+    Ok(seen)
+}
+
+/// Why the duplicate index could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum CatchUpError {
+    /// History could not be read.
+    #[error(transparent)]
+    Table(#[from] cairn_store::table::TableError),
+    /// The index could not be written.
+    #[error(transparent)]
+    Seen(#[from] SeenError),
+    /// History holds something that no event is.
+    #[error("history holds a row that is no event ({0}); was the table written by something else?")]
+    Row(String),
+}
+
+fn restore(seen: &mut SeenIndex, batch: &arrow::array::RecordBatch) -> Result<(), CatchUpError> {
+    use arrow::array::{Array, AsArray};
+    use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
+    let missing = |name: &str| CatchUpError::Row(format!("column {name} is missing"));
+    let column = |name: &str| batch.column_by_name(name).ok_or_else(|| missing(name));
+    let text = |name: &str| {
+        column(name)?
+            .as_string_opt::<i32>()
+            .ok_or_else(|| missing(name))
+    };
+    let (accounts, ids, raws) = (text("account_id")?, text("event_id")?, text("raw")?);
+    let sources = text("log_source")?;
+    let numbers = column("log_partition")?.as_primitive_opt::<Int32Type>();
+    let numbers = numbers.ok_or_else(|| missing("log_partition"))?;
+    let offsets = column("log_offset")?.as_primitive_opt::<Int64Type>();
+    let offsets = offsets.ok_or_else(|| missing("log_offset"))?;
+    let ingest = column("ingest_time")?.as_primitive_opt::<TimestampMicrosecondType>();
+    let ingest = ingest.ok_or_else(|| missing("ingest_time"))?;
+    let flags = column("flags")?
+        .as_list_opt::<i32>()
+        .ok_or_else(|| missing("flags"))?;
+    for row in 0..batch.num_rows() {
+        let account =
+            AccountId::new(accounts.value(row)).map_err(|e| CatchUpError::Row(e.to_string()))?;
+        let partition = Partition {
+            source: sources.value(row).to_owned(),
+            number: numbers.value(row),
+        };
+        let flagged = flags.is_valid(row) && {
+            let names = flags.value(row);
+            let names = names
+                .as_string_opt::<i32>()
+                .ok_or_else(|| missing("flags"))?;
+            names.iter().flatten().any(|n| n == "conflicting_duplicate")
+        };
+        let candidate = Candidate {
+            key: SeenKey::of(&account, ids.value(row)),
+            content: ContentId::of(raws.value(row).as_bytes()),
+            at: Place {
+                partition: seen.slot(&partition)?,
+                offset: offsets.value(row),
+                item: 0,
+            },
+            ingest: Micros(ingest.value(row)),
+        };
+        seen.restore(candidate, flagged)?;
+    }
+    Ok(())
 }

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::history::History;
-use crate::judge::{JudgeError, Judge, Judged};
+use crate::judge::{Judge, JudgeError, Judged};
 use crate::source::{Source, SourceError};
 use crate::verdict::Verdicts;
 
@@ -198,7 +198,10 @@ impl Pipeline {
     }
 
     async fn take(&mut self, received: Vec<crate::source::Received>) -> Result<(), PipelineError> {
-        let mut judge = self.judge.take().expect("the judge comes back from every use");
+        let mut judge = self
+            .judge
+            .take()
+            .expect("the judge comes back from every use");
         // Judging takes the processor for milliseconds at a time, which the
         // runtime's own threads must not.
         let (judge, judged) = tokio::task::spawn_blocking(move || {
@@ -223,13 +226,17 @@ impl Pipeline {
     fn wake_at(&self, not_before: Instant) -> Instant {
         let far = Instant::now() + Duration::from_secs(3600);
         let asked = self.flush_ready().then(Instant::now);
-        let aged = self.open_since.map(|since| since + self.options.commit_interval);
+        let aged = self
+            .open_since
+            .map(|since| since + self.options.commit_interval);
         asked.or(aged).unwrap_or(far).max(not_before)
     }
 
     fn due(&self) -> bool {
         let (rows, bytes) = self.history.open_size();
-        let aged = self.open_since.is_some_and(|s| s.elapsed() >= self.options.commit_interval);
+        let aged = self
+            .open_since
+            .is_some_and(|s| s.elapsed() >= self.options.commit_interval);
         aged || rows >= self.options.commit_rows
             || bytes >= self.options.commit_bytes
             || self.flush_ready()
@@ -241,7 +248,9 @@ impl Pipeline {
             return false;
         }
         let (head, committed) = (self.history.head(), self.history.committed());
-        self.waiting.iter().any(|f| head.reaches(&f.target) && !committed.reaches(&f.target))
+        self.waiting
+            .iter()
+            .any(|f| head.reaches(&f.target) && !committed.reaches(&f.target))
     }
 
     fn start_commit(&mut self) -> Commit {

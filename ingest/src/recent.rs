@@ -100,7 +100,9 @@ impl Recent {
             if !(alike && joined && unsealed && rows <= MERGED_ROWS) {
                 return;
             }
-            let Some(merged) = a.followed_by(b) else { return };
+            let Some(merged) = a.followed_by(b) else {
+                return;
+            };
             self.stretches.pop_back();
             self.stretches.pop_back();
             self.stretches.push_back(merged);
@@ -110,7 +112,12 @@ impl Recent {
     /// What is not in files yet and up to where that reaches, for the committer:
     /// from now on nothing is added to these stretches.
     pub fn seal(&mut self) -> (Vec<Stretch>, Position) {
-        let open = self.stretches.iter().filter(|s| self.is_open(s)).cloned().collect();
+        let open = self
+            .stretches
+            .iter()
+            .filter(|s| self.is_open(s))
+            .cloned()
+            .collect();
         self.sealed.merge(&self.head);
         (open, self.head.clone())
     }
@@ -147,7 +154,10 @@ impl Recent {
             if wanted && self.committed_bytes <= budget {
                 break;
             }
-            let front = self.stretches.pop_front().expect("a front was just looked at");
+            let front = self
+                .stretches
+                .pop_front()
+                .expect("a front was just looked at");
             self.committed_bytes = self.committed_bytes.saturating_sub(front.bytes);
             self.held_from.advance(&front.partition, front.next);
         }
@@ -159,7 +169,10 @@ impl Recent {
         if !from.reaches(&self.held_from) {
             return None;
         }
-        let newer = self.stretches.iter().filter(|s| s.next > from.of(&s.partition));
+        let newer = self
+            .stretches
+            .iter()
+            .filter(|s| s.next > from.of(&s.partition));
         Some(newer.cloned().collect())
     }
 

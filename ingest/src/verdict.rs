@@ -54,8 +54,15 @@ struct Recent {
 impl Verdicts {
     /// An empty board that stands at `next` and remembers `keep` verdicts.
     pub fn new(next: i64, keep: usize) -> Self {
-        let recent = Mutex::new(Recent { first: next, queue: VecDeque::new() });
-        Self { recent, judged: watch::Sender::new(next), keep }
+        let recent = Mutex::new(Recent {
+            first: next,
+            queue: VecDeque::new(),
+        });
+        Self {
+            recent,
+            judged: watch::Sender::new(next),
+            keep,
+        }
     }
 
     /// Publishes the verdicts of the records from `first` on. Called by the
@@ -89,7 +96,13 @@ impl Verdicts {
         let recent = self.recent.lock();
         let from = usize::try_from(range.start.checked_sub(recent.first)?).ok()?;
         let count = usize::try_from(range.end - range.start).ok()?;
-        let found: Vec<Verdict> = recent.queue.iter().skip(from).take(count).cloned().collect();
+        let found: Vec<Verdict> = recent
+            .queue
+            .iter()
+            .skip(from)
+            .take(count)
+            .cloned()
+            .collect();
         (found.len() == count).then_some(found)
     }
 

@@ -6,11 +6,22 @@ use arrow::datatypes::{DataType, Field, Schema};
 use super::*;
 
 fn stretch(first: i64, next: i64) -> Stretch {
-    let schema = Arc::new(Schema::new(vec![Field::new("log_offset", DataType::Int64, false)]));
+    let schema = Arc::new(Schema::new(vec![Field::new(
+        "log_offset",
+        DataType::Int64,
+        false,
+    )]));
     let rows = Int64Array::from_iter_values(first..next);
     let rows = RecordBatch::try_new(schema, vec![Arc::new(rows)]).unwrap();
     let quarantined = rows.slice(0, 0);
-    Stretch { partition: Partition::embedded(), first, next, rows, quarantined, bytes: 100 }
+    Stretch {
+        partition: Partition::embedded(),
+        first,
+        next,
+        rows,
+        quarantined,
+        bytes: 100,
+    }
 }
 
 fn at(next: i64) -> Position {
@@ -25,7 +36,11 @@ fn open_rows_become_committed_and_then_go() {
     recent.push(stretch(12, 15));
     assert_eq!(recent.open_size(), (5, 200));
     let (open, head) = recent.seal();
-    assert_eq!((open.len(), head), (2, at(15)), "a sealed stretch does not grow");
+    assert_eq!(
+        (open.len(), head),
+        (2, at(15)),
+        "a sealed stretch does not grow"
+    );
 
     recent.push(stretch(15, 16));
     recent.committed(&at(15));
@@ -35,7 +50,10 @@ fn open_rows_become_committed_and_then_go() {
     // A follower at 12 still wants the second stretch.
     recent.release(Some(&at(12)), 1_000);
     assert_eq!(recent.since(&at(12)).unwrap().len(), 2);
-    assert!(recent.since(&at(10)).is_none(), "the first stretch is gone, and that is said");
+    assert!(
+        recent.since(&at(10)).is_none(),
+        "the first stretch is gone, and that is said"
+    );
 
     // Without memory for it, it goes all the same; open rows never do.
     recent.release(Some(&at(12)), 0);
@@ -56,7 +74,9 @@ fn a_snapshot_at_the_committed_place_meets_memory_without_a_gap() {
     recent.committed(&at(7));
     recent.release(None, 1_000);
     let fresh = recent.since(&at(7)).unwrap();
-    let offsets = fresh.iter().flat_map(|s| s.rows.column(0).to_data().buffer::<i64>(0).to_vec());
+    let offsets = fresh
+        .iter()
+        .flat_map(|s| s.rows.column(0).to_data().buffer::<i64>(0).to_vec());
     assert_eq!(offsets.collect::<Vec<_>>(), [7, 8, 9]);
     assert_eq!(recent.open_size().0, 3);
 }
@@ -67,6 +87,10 @@ fn many_single_rows_become_few_batches() {
     for n in 0..1_000 {
         recent.push(stretch(n, n + 1));
     }
-    assert!(recent.held().count() < 20, "{} stretches", recent.held().count());
+    assert!(
+        recent.held().count() < 20,
+        "{} stretches",
+        recent.held().count()
+    );
     assert_eq!(recent.open_size(), (1_000, 100_000));
 }

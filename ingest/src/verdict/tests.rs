@@ -1,7 +1,9 @@
 use super::*;
 
 fn accepted(n: i64) -> Verdict {
-    Verdict::Accepted { event_id: n.to_string().into() }
+    Verdict::Accepted {
+        event_id: n.to_string().into(),
+    }
 }
 
 #[tokio::test]
@@ -14,7 +16,10 @@ async fn a_range_is_answered_once_it_is_judged() {
     board.publish(10, vec![accepted(10), accepted(11)].into_iter());
     assert!(!waiting.is_finished());
     board.publish(12, vec![accepted(12)].into_iter());
-    assert_eq!(waiting.await.unwrap(), Some(vec![accepted(11), accepted(12)]));
+    assert_eq!(
+        waiting.await.unwrap(),
+        Some(vec![accepted(11), accepted(12)])
+    );
     assert_eq!(board.at(), 13);
 }
 

@@ -217,7 +217,12 @@ impl Writer {
     /// Never touches this file again, but for taking back its broken tail. That
     /// helps a full disk and is not needed for safety: the next segment's
     /// header says where the durable part ends.
-    fn give_up(&mut self, doing: &'static str, file: &dyn LogFile, error: std::io::Error) -> LogError {
+    fn give_up(
+        &mut self,
+        doing: &'static str,
+        file: &dyn LogFile,
+        error: std::io::Error,
+    ) -> LogError {
         self.tip.file = None;
         let path = self.shared.path(self.tip.header.base);
         if let Err(second) = file.set_len(self.tip.bytes) {
