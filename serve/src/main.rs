@@ -1,2 +1,5 @@
-//! placeholder
-fn main() {}
+//! The one binary of Cairn: the server and the command line.
+
+fn main() -> std::process::ExitCode {
+    cairn_serve::cli::main()
+}

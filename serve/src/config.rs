@@ -1,0 +1,278 @@
+//! The server's settings: plain data, checked once, handed on as arguments.
+//!
+//! They come from four places, the later beating the earlier: the defaults
+//! below, the TOML file (`--config` or `CAIRN_CONFIG`), the environment
+//! (`CAIRN_…`), the flags. [`keys::KEYS`] is the one list of what can be set;
+//! the file's reader, the flags, the environment's names and the reference
+//! page are all held to it.
+
+mod check;
+pub mod flags;
+pub mod keys;
+mod load;
+pub mod value;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cairn_schemas::AccountId;
+
+pub use load::{ConfigError, Origin, Override, Problem, Sources};
+
+/// A text that must not be shown: neither in logs nor in error messages.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps `text` out of sight.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(hidden)")
+    }
+}
+
+/// Everything that `cairn serve` can be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `[server]`: the HTTP door.
+    pub server: Server,
+    /// `[data]`: where everything lies.
+    pub data: Data,
+    /// `[log]`: the embedded log.
+    pub log: Log,
+    /// `[history]`: the table of every event.
+    pub history: History,
+    /// `[trails]`: the followers.
+    pub trails: Trails,
+    /// `[query]`: limits on SQL.
+    pub query: Query,
+    /// `[organization]`: what the organization is called at the first start.
+    pub organization: Organization,
+    /// `[s3]`: how trails reach S3.
+    pub s3: S3,
+    /// `[logging]`: what the server says on standard error.
+    pub logging: Logging,
+}
+
+/// `[server]`: the HTTP door.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// The address to listen on; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Whether plain HTTP may be spoken on an address that other machines
+    /// reach. Checked already: a settings value with a public address has it.
+    pub allow_plaintext: bool,
+    /// The largest request body, as sent.
+    pub max_body_bytes: u64,
+    /// The largest request body after decompression.
+    pub max_decompressed_bytes: u64,
+    /// The largest single event.
+    pub max_event_bytes: u64,
+    /// How long a request body may take to arrive.
+    pub request_timeout: Duration,
+}
+
+/// `[data]`: where everything lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Data {
+    /// The folder of the log, the tables and the control documents.
+    pub dir: PathBuf,
+}
+
+/// `[log]`: the embedded log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The size at which a new segment is begun.
+    pub segment_bytes: u64,
+}
+
+/// `[history]`: the table of every event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History {
+    /// The longest time between an acknowledgement and the commit.
+    pub commit_interval: Duration,
+    /// The rows at which the open batch is committed at once.
+    pub commit_rows: u64,
+    /// The bytes at which the open batch is committed at once.
+    pub commit_bytes: u64,
+    /// Days, counted from ingest, that events are kept.
+    pub retention_days: u32,
+    /// Whether small files are made into large ones.
+    pub compaction: bool,
+    /// The time between two looks for files to compact.
+    pub compaction_interval: Duration,
+    /// How long a file that left the table stays for queries under way.
+    pub vacuum_grace: Duration,
+}
+
+/// `[trails]`: the followers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trails {
+    /// The longest time between a commit to history and delivery.
+    pub commit_interval: Duration,
+}
+
+/// `[query]`: limits on SQL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// Memory of all queries together.
+    pub memory_bytes: u64,
+    /// The longest a query may run.
+    pub timeout: Duration,
+    /// Queries at once; those beyond wait, then get `429`.
+    pub max_concurrent: u32,
+    /// Threads that run queries; 0 is one for each core.
+    pub threads: u32,
+    /// Where sorts and joins that outgrow the memory go; in the data folder
+    /// where nothing is said.
+    pub spill_dir: Option<PathBuf>,
+    /// The most that may lie there; 0 forbids spilling.
+    pub spill_bytes: u64,
+}
+
+/// `[organization]`: taken at the first start only. Afterwards
+/// `cairn organization set` decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Organization {
+    /// A name for people.
+    pub name: Option<String>,
+    /// The account that Cairn's own events belong to.
+    pub management_account: Option<AccountId>,
+}
+
+/// `[s3]`: how trails reach S3. What a trail's own destination says wins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct S3 {
+    /// The S3 API's base URL, for stores other than AWS.
+    pub endpoint: Option<String>,
+    /// The region.
+    pub region: Option<String>,
+    /// The key's public half.
+    pub access_key_id: Option<String>,
+    /// The key's secret half; there exactly when the public half is.
+    pub secret_access_key: Option<Secret>,
+    /// The session token of temporary credentials.
+    pub session_token: Option<Secret>,
+    /// Whether the bucket stands in the path; see [`S3::uses_path_style`].
+    pub path_style: Option<bool>,
+    /// Whether an endpoint without TLS may be used.
+    pub allow_http: bool,
+}
+
+impl S3 {
+    /// Whether the bucket stands in the path rather than in the host's name:
+    /// as told, else only for an endpoint of one's own.
+    pub fn uses_path_style(&self) -> bool {
+        self.path_style.unwrap_or(self.endpoint.is_some())
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[logging]`: what the server says on standard error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logging {
+    /// How lines look.
+    pub format: LogFormat,
+    /// What is said: a level, or `tracing` directives such as
+    /// `info,cairn_ingest=debug`.
+    pub level: String,
+}
+
+const MIB: u64 = 1 << 20;
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7070)),
+            allow_plaintext: false,
+            max_body_bytes: 64 * MIB,
+            max_decompressed_bytes: 256 * MIB,
+            max_event_bytes: MIB,
+            request_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from("cairn-data"),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 64 * MIB,
+        }
+    }
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self {
+            commit_interval: Duration::from_secs(5),
+            commit_rows: 250_000,
+            commit_bytes: 128 * MIB,
+            retention_days: 90,
+            compaction: true,
+            compaction_interval: Duration::from_secs(60),
+            vacuum_grace: Duration::from_secs(3600),
+        }
+    }
+}
+
+impl Default for Trails {
+    fn default() -> Self {
+        Self {
+            commit_interval: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 1024 * MIB,
+            timeout: Duration::from_secs(60),
+            max_concurrent: 8,
+            threads: 0,
+            spill_dir: None,
+            spill_bytes: 4096 * MIB,
+        }
+    }
+}
+
+impl Default for Logging {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Text,
+            level: "info".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! What single values cannot tell: whether they go together.
+
+use super::load::Problem;
+use super::{S3, Settings};
+
+/// Adds every contradiction to `problems`.
+pub(super) fn check(settings: &Settings, problems: &mut Vec<Problem>) {
+    check_server(settings, problems);
+    check_s3(&settings.s3, problems);
+    if settings.history.vacuum_grace < settings.query.timeout {
+        problems.push(Problem::Together(format!(
+            "history.vacuum_grace ({:?}) is shorter than query.timeout ({:?}): a query under way would lose the files that it reads; make the grace at least as long",
+            settings.history.vacuum_grace, settings.query.timeout
+        )));
+    }
+}
+
+fn check_server(settings: &Settings, problems: &mut Vec<Problem>) {
+    let server = &settings.server;
+    if !server.listen.ip().is_loopback() && !server.allow_plaintext {
+        problems.push(Problem::Together(format!(
+            "server.listen = {} can be reached from other machines, and Cairn speaks plain HTTP: tokens and audit events would travel in the clear; \
+             listen on 127.0.0.1 behind a proxy that speaks TLS, or, where the network itself is closed, say --allow-plaintext (server.allow_plaintext = true)",
+            server.listen
+        )));
+    }
+    if server.max_decompressed_bytes < server.max_body_bytes {
+        problems.push(Problem::Together(format!(
+            "server.max_decompressed_bytes ({}) is less than server.max_body_bytes ({}): a body that is not compressed has to fit both",
+            server.max_decompressed_bytes, server.max_body_bytes
+        )));
+    }
+    if server.max_event_bytes > server.max_body_bytes {
+        problems.push(Problem::Together(format!(
+            "server.max_event_bytes ({}) is more than server.max_body_bytes ({}): such an event could never arrive",
+            server.max_event_bytes, server.max_body_bytes
+        )));
+    }
+}
+
+fn check_s3(s3: &S3, problems: &mut Vec<Problem>) {
+    match (&s3.access_key_id, &s3.secret_access_key) {
+        (Some(_), None) => problems.push(Problem::Together(
+            "s3.access_key_id is given without s3.secret_access_key: give both, or neither"
+                .to_owned(),
+        )),
+        (None, Some(_)) => problems.push(Problem::Together(
+            "s3.secret_access_key is given without s3.access_key_id: give both, or neither"
+                .to_owned(),
+        )),
+        (None, None) if s3.session_token.is_some() => problems.push(Problem::Together(
+            "s3.session_token is given without s3.access_key_id and s3.secret_access_key: give all three"
+                .to_owned(),
+        )),
+        _ => {}
+    }
+    let plain = s3
+        .endpoint
+        .as_deref()
+        .is_some_and(|url| url.to_ascii_lowercase().starts_with("http://"));
+    if plain && !s3.allow_http {
+        problems.push(Problem::Together(format!(
+            "s3.endpoint = {} has no TLS: events would travel in the clear; use https://, or set s3.allow_http = true",
+            s3.endpoint.as_deref().unwrap_or_default()
+        )));
+    }
+}

@@ -1,0 +1,517 @@
+//! The one list of what can be set. The file's sections and keys, the names in
+//! the environment, the flags and the reference page are all held to it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cairn_schemas::AccountId;
+
+use super::value::{Allowed, Given};
+use super::{LogFormat, Secret, Settings};
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// `section.key`, as in the file.
+    pub name: &'static str,
+    /// The flag, without its dashes.
+    pub flag: &'static str,
+    /// The environment variable.
+    pub env: &'static str,
+    /// What kind of value it takes, as the help shows it.
+    pub kind: &'static str,
+    /// The default, as one would write it; empty where there is none.
+    pub default: &'static str,
+    /// One sentence.
+    pub help: &'static str,
+    /// Understands a value and keeps it.
+    pub set: fn(&mut Settings, &Given) -> Result<(), Allowed>,
+}
+
+impl Key {
+    /// Whether the value must not be shown.
+    pub fn is_secret(&self) -> bool {
+        self.kind == "SECRET"
+    }
+
+    /// The setting of that name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|key| key.name == name)
+    }
+}
+
+/// The settings that `cairn serve -h` shows; `--help` shows all.
+pub const COMMON: &[&str] = &[
+    "data.dir",
+    "server.listen",
+    "server.allow_plaintext",
+    "history.retention_days",
+    "logging.level",
+];
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const TIB: u64 = 1 << 40;
+const MS_100: Duration = Duration::from_millis(100);
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+const MONTH: Duration = Duration::from_secs(30 * 86_400);
+
+const fn key(
+    name: &'static str,
+    [flag, env]: [&'static str; 2],
+    kind: &'static str,
+    default: &'static str,
+    help: &'static str,
+    set: fn(&mut Settings, &Given) -> Result<(), Allowed>,
+) -> Key {
+    Key {
+        name,
+        flag,
+        env,
+        kind,
+        default,
+        help,
+        set,
+    }
+}
+
+/// Every setting, in the order of the file.
+pub const KEYS: &[Key] = &[
+    key(
+        "server.listen",
+        ["listen", "CAIRN_SERVER_LISTEN"],
+        "ADDR",
+        "127.0.0.1:7070",
+        "The address and port to listen on; port 0 takes any free port",
+        |s, v| {
+            s.server.listen = address(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "server.allow_plaintext",
+        ["allow-plaintext", "CAIRN_SERVER_ALLOW_PLAINTEXT"],
+        "BOOL",
+        "false",
+        "Speak plain HTTP on an address that other machines reach (behind a TLS proxy, or in a closed network)",
+        |s, v| {
+            s.server.allow_plaintext = v.boolean()?;
+            Ok(())
+        },
+    ),
+    key(
+        "server.max_body_bytes",
+        ["server-max-body-bytes", "CAIRN_SERVER_MAX_BODY_BYTES"],
+        "SIZE",
+        "64MiB",
+        "The largest request body, as sent",
+        |s, v| {
+            s.server.max_body_bytes = v.size(KIB, 4 * GIB)?;
+            Ok(())
+        },
+    ),
+    key(
+        "server.max_decompressed_bytes",
+        [
+            "server-max-decompressed-bytes",
+            "CAIRN_SERVER_MAX_DECOMPRESSED_BYTES",
+        ],
+        "SIZE",
+        "256MiB",
+        "The largest request body after decompression",
+        |s, v| {
+            s.server.max_decompressed_bytes = v.size(KIB, 16 * GIB)?;
+            Ok(())
+        },
+    ),
+    key(
+        "server.max_event_bytes",
+        ["server-max-event-bytes", "CAIRN_SERVER_MAX_EVENT_BYTES"],
+        "SIZE",
+        "1MiB",
+        "The largest single event; larger ones go to quarantine",
+        |s, v| {
+            s.server.max_event_bytes = v.size(KIB, 64 * MIB)?;
+            Ok(())
+        },
+    ),
+    key(
+        "server.request_timeout",
+        ["server-request-timeout", "CAIRN_SERVER_REQUEST_TIMEOUT"],
+        "TIME",
+        "60s",
+        "How long a request body may take to arrive",
+        |s, v| {
+            s.server.request_timeout = v.duration(SECOND, HOUR)?;
+            Ok(())
+        },
+    ),
+    key(
+        "data.dir",
+        ["data", "CAIRN_DATA_DIR"],
+        "DIR",
+        "cairn-data",
+        "The folder of the log, the tables and the control documents",
+        |s, v| {
+            s.data.dir = PathBuf::from(v.text()?);
+            Ok(())
+        },
+    ),
+    key(
+        "log.segment_bytes",
+        ["log-segment-bytes", "CAIRN_LOG_SEGMENT_BYTES"],
+        "SIZE",
+        "64MiB",
+        "The size at which the log begins a new segment",
+        |s, v| {
+            s.log.segment_bytes = v.size(64 * KIB, 4 * GIB)?;
+            Ok(())
+        },
+    ),
+    key(
+        "history.commit_interval",
+        ["history-commit-interval", "CAIRN_HISTORY_COMMIT_INTERVAL"],
+        "TIME",
+        "5s",
+        "The longest time between an acknowledgement and its commit to history",
+        |s, v| {
+            s.history.commit_interval = v.duration(MS_100, HOUR)?;
+            Ok(())
+        },
+    ),
+    key(
+        "history.commit_rows",
+        ["history-commit-rows", "CAIRN_HISTORY_COMMIT_ROWS"],
+        "N",
+        "250000",
+        "The rows at which a batch is committed at once",
+        |s, v| {
+            s.history.commit_rows = u64::from(v.number(1, 10_000_000)?);
+            Ok(())
+        },
+    ),
+    key(
+        "history.commit_bytes",
+        ["history-commit-bytes", "CAIRN_HISTORY_COMMIT_BYTES"],
+        "SIZE",
+        "128MiB",
+        "The bytes at which a batch is committed at once",
+        |s, v| {
+            s.history.commit_bytes = v.size(MIB, 4 * GIB)?;
+            Ok(())
+        },
+    ),
+    key(
+        "history.retention_days",
+        ["history-retention-days", "CAIRN_HISTORY_RETENTION_DAYS"],
+        "DAYS",
+        "90",
+        "Days, counted from ingest, that events stay in history",
+        |s, v| {
+            s.history.retention_days = v.number(1, 36_500)?;
+            Ok(())
+        },
+    ),
+    key(
+        "history.compaction",
+        ["history-compaction", "CAIRN_HISTORY_COMPACTION"],
+        "BOOL",
+        "true",
+        "Make small files into large ones",
+        |s, v| {
+            s.history.compaction = v.boolean()?;
+            Ok(())
+        },
+    ),
+    key(
+        "history.compaction_interval",
+        [
+            "history-compaction-interval",
+            "CAIRN_HISTORY_COMPACTION_INTERVAL",
+        ],
+        "TIME",
+        "60s",
+        "The time between two looks for files to compact",
+        |s, v| {
+            s.history.compaction_interval = v.duration(SECOND, DAY)?;
+            Ok(())
+        },
+    ),
+    key(
+        "history.vacuum_grace",
+        ["history-vacuum-grace", "CAIRN_HISTORY_VACUUM_GRACE"],
+        "TIME",
+        "1h",
+        "How long a file that left the table stays for queries under way",
+        |s, v| {
+            s.history.vacuum_grace = v.duration(SECOND, MONTH)?;
+            Ok(())
+        },
+    ),
+    key(
+        "trails.commit_interval",
+        ["trails-commit-interval", "CAIRN_TRAILS_COMMIT_INTERVAL"],
+        "TIME",
+        "30s",
+        "The longest time between a commit to history and delivery to a trail",
+        |s, v| {
+            s.trails.commit_interval = v.duration(MS_100, HOUR)?;
+            Ok(())
+        },
+    ),
+    key(
+        "query.memory",
+        ["query-memory", "CAIRN_QUERY_MEMORY"],
+        "SIZE",
+        "1GiB",
+        "Memory of all queries together",
+        |s, v| {
+            s.query.memory_bytes = v.size(16 * MIB, TIB)?;
+            Ok(())
+        },
+    ),
+    key(
+        "query.timeout",
+        ["query-timeout", "CAIRN_QUERY_TIMEOUT"],
+        "TIME",
+        "60s",
+        "The longest that one query may run",
+        |s, v| {
+            s.query.timeout = v.duration(SECOND, DAY)?;
+            Ok(())
+        },
+    ),
+    key(
+        "query.max_concurrent",
+        ["query-max-concurrent", "CAIRN_QUERY_MAX_CONCURRENT"],
+        "N",
+        "8",
+        "Queries that run at once",
+        |s, v| {
+            s.query.max_concurrent = v.number(1, 1024)?;
+            Ok(())
+        },
+    ),
+    key(
+        "query.threads",
+        ["query-threads", "CAIRN_QUERY_THREADS"],
+        "N",
+        "0",
+        "Threads that run queries; 0 is one for each core",
+        |s, v| {
+            s.query.threads = v.number(0, 1024)?;
+            Ok(())
+        },
+    ),
+    key(
+        "query.spill_dir",
+        ["query-spill-dir", "CAIRN_QUERY_SPILL_DIR"],
+        "DIR",
+        "",
+        "Where sorts and joins that outgrow the memory go; in the data folder where nothing is said",
+        |s, v| {
+            s.query.spill_dir = Some(PathBuf::from(v.text()?));
+            Ok(())
+        },
+    ),
+    key(
+        "query.spill_bytes",
+        ["query-spill-bytes", "CAIRN_QUERY_SPILL_BYTES"],
+        "SIZE",
+        "4GiB",
+        "The most that may lie there; 0 forbids it",
+        |s, v| {
+            s.query.spill_bytes = v.size(0, 64 * TIB)?;
+            Ok(())
+        },
+    ),
+    key(
+        "organization.name",
+        ["organization-name", "CAIRN_ORGANIZATION_NAME"],
+        "TEXT",
+        "",
+        "The organization's name; taken at the first start only",
+        |s, v| {
+            s.organization.name = Some(v.text()?);
+            Ok(())
+        },
+    ),
+    key(
+        "organization.management_account",
+        [
+            "organization-management-account",
+            "CAIRN_ORGANIZATION_MANAGEMENT_ACCOUNT",
+        ],
+        "ID",
+        "",
+        "The account of Cairn's own events; taken at the first start only",
+        |s, v| {
+            s.organization.management_account = Some(account(v)?);
+            Ok(())
+        },
+    ),
+    key(
+        "s3.endpoint",
+        ["s3-endpoint", "CAIRN_S3_ENDPOINT"],
+        "URL",
+        "",
+        "The S3 API's base URL, for stores other than AWS [else: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL]",
+        |s, v| {
+            s.s3.endpoint = Some(web_url(v)?);
+            Ok(())
+        },
+    ),
+    key(
+        "s3.region",
+        ["s3-region", "CAIRN_S3_REGION"],
+        "REGION",
+        "",
+        "The S3 region [else: AWS_REGION]",
+        |s, v| {
+            s.s3.region = Some(v.text()?);
+            Ok(())
+        },
+    ),
+    key(
+        "s3.access_key_id",
+        ["s3-access-key-id", "CAIRN_S3_ACCESS_KEY_ID"],
+        "TEXT",
+        "",
+        "The key's public half [else: AWS_ACCESS_KEY_ID]",
+        |s, v| {
+            s.s3.access_key_id = Some(v.text()?);
+            Ok(())
+        },
+    ),
+    key(
+        "s3.secret_access_key",
+        ["s3-secret-access-key", "CAIRN_S3_SECRET_ACCESS_KEY"],
+        "SECRET",
+        "",
+        "The key's secret half [else: AWS_SECRET_ACCESS_KEY]",
+        |s, v| {
+            s.s3.secret_access_key = Some(Secret::new(v.text()?));
+            Ok(())
+        },
+    ),
+    key(
+        "s3.session_token",
+        ["s3-session-token", "CAIRN_S3_SESSION_TOKEN"],
+        "SECRET",
+        "",
+        "The session token of temporary credentials [else: AWS_SESSION_TOKEN]",
+        |s, v| {
+            s.s3.session_token = Some(Secret::new(v.text()?));
+            Ok(())
+        },
+    ),
+    key(
+        "s3.path_style",
+        ["s3-path-style", "CAIRN_S3_PATH_STYLE"],
+        "BOOL",
+        "",
+        "Put the bucket in the path; on where an endpoint is given",
+        |s, v| {
+            s.s3.path_style = Some(v.boolean()?);
+            Ok(())
+        },
+    ),
+    key(
+        "s3.allow_http",
+        ["s3-allow-http", "CAIRN_S3_ALLOW_HTTP"],
+        "BOOL",
+        "false",
+        "Use an endpoint without TLS",
+        |s, v| {
+            s.s3.allow_http = v.boolean()?;
+            Ok(())
+        },
+    ),
+    key(
+        "logging.format",
+        ["logging-format", "CAIRN_LOGGING_FORMAT"],
+        "FORMAT",
+        "text",
+        "How log lines look: text or json",
+        |s, v| {
+            s.logging.format = log_format(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "logging.level",
+        ["logging-level", "CAIRN_LOGGING_LEVEL"],
+        "LEVEL",
+        "info",
+        "What is logged: error, warn, info, debug, trace, or directives such as info,cairn_ingest=debug",
+        |s, v| {
+            s.logging.level = log_level(v)?;
+            Ok(())
+        },
+    ),
+];
+
+fn address(v: &Given) -> Result<SocketAddr, Allowed> {
+    let allowed = || {
+        "use ADDRESS:PORT, such as 127.0.0.1:7070, [::1]:7070, or 0.0.0.0:7070 for every address"
+            .to_owned()
+    };
+    let Given::Text(text) = v else {
+        return Err(allowed());
+    };
+    // The one name that everybody types; others would need a resolver.
+    let text = match text.trim().strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text.trim().to_owned(),
+    };
+    text.parse().map_err(|_| allowed())
+}
+
+fn account(v: &Given) -> Result<AccountId, Allowed> {
+    let allowed = || "use an account id: 12 to 16 digits, in quotes".to_owned();
+    match v {
+        Given::Text(text) => AccountId::new(text.trim()).map_err(|_| allowed()),
+        _ => Err(allowed()),
+    }
+}
+
+fn web_url(v: &Given) -> Result<String, Allowed> {
+    let allowed = || "use a URL such as https://s3.example.com".to_owned();
+    let text = v.text().map_err(|_| allowed())?;
+    let url = url::Url::parse(text.trim()).map_err(|_| allowed())?;
+    if matches!(url.scheme(), "http" | "https") && url.has_host() {
+        Ok(text.trim().to_owned())
+    } else {
+        Err(allowed())
+    }
+}
+
+fn log_format(v: &Given) -> Result<LogFormat, Allowed> {
+    match v {
+        Given::Text(text) if text == "text" => Ok(LogFormat::Text),
+        Given::Text(text) if text == "json" => Ok(LogFormat::Json),
+        _ => Err("use text or json".to_owned()),
+    }
+}
+
+fn log_level(v: &Given) -> Result<String, Allowed> {
+    let allowed = || {
+        "use error, warn, info, debug, trace or off, or directives such as info,cairn_ingest=debug"
+            .to_owned()
+    };
+    let text = v.text().map_err(|_| allowed())?;
+    // A bare word that is no level would be taken for the name of a module,
+    // and silence everything else.
+    for part in text.split(',') {
+        let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
+        if !["error", "warn", "info", "debug", "trace", "off"].contains(&level.trim()) {
+            return Err(allowed());
+        }
+    }
+    tracing_subscriber::EnvFilter::try_new(&text).map_err(|_| allowed())?;
+    Ok(text)
+}
