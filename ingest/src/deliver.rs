@@ -487,3 +487,6 @@ fn try_select(trail: &Trail, rows: &RecordBatch) -> Result<Option<RecordBatch>, 
         _ => filter_record_batch(rows, &mask).map(Some),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,3 +23,6 @@ pub mod rows;
 pub mod seen;
 pub mod source;
 pub mod verdict;
+
+#[cfg(test)]
+mod testing;

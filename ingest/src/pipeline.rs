@@ -295,3 +295,6 @@ impl Pipeline {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,10 @@ use cairn_schemas::{Clock, IdSource, Micros};
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[allow(clippy::disallowed_methods, reason = "this is the clock that is passed in")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the clock that is passed in"
+    )]
     fn now(&self) -> Micros {
         Micros(chrono::Utc::now().timestamp_micros())
     }
@@ -18,7 +21,10 @@ impl Clock for SystemClock {
 pub struct SystemIds;
 
 impl IdSource for SystemIds {
-    #[allow(clippy::disallowed_methods, reason = "this is the id source that is passed in")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the id source that is passed in"
+    )]
     fn fill(&self, out: &mut [u8]) {
         getrandom::fill(out).expect("the operating system gives random bytes or nothing is safe");
     }

@@ -20,7 +20,7 @@ use cairn_query::{Engine, Limits};
 use cairn_schemas::{AccountId, Clock, IdSource, Partition, Position, TrailName, keys};
 use cairn_store::control::ControlStore;
 use cairn_store::log::{EmbeddedLog, LogOptions};
-use cairn_store::objects::{self, ObjectSettings};
+use cairn_store::objects::{self, ObjectSettings, Opened};
 use cairn_store::table::{Table, TableError, TableOptions, TableSpec};
 use cairn_store::view::{TableName, TableSnapshot, Tables, ViewError};
 use tokio::sync::mpsc;
@@ -101,12 +101,15 @@ impl App {
     /// The order matters: the log first, for it says where it ends; then the
     /// tables, which say what of it is committed; then the duplicate index,
     /// which is brought up to that place; only then does the pipeline read on.
-    pub async fn start(settings: Settings, ambient: Ambient) -> anyhow::Result<(Shared, Background)> {
+    pub async fn start(
+        settings: Settings,
+        ambient: Ambient,
+    ) -> anyhow::Result<(Shared, Background)> {
         let dir = settings.data.dir.clone();
         let metrics = Arc::new(Metrics::new()?);
         let log = open_log(&dir, &settings).await?;
         let own_store = format!("file://{}", dir.join(keys::STORE_DIR).display());
-        let root = objects::open(&own_store, &ambient.objects)?;
+        let root = objects::open(&own_store, &ambient.objects).await?;
         let control = ControlStore::new(Arc::clone(&root.store), root.prefix.clone());
         let organization = settings.organization.clone();
         let registry = Registry::open(
@@ -117,20 +120,33 @@ impl App {
             organization.management_account,
         );
         let registry = Arc::new(registry.await?);
-        let history = Arc::new(open_history(&own_store, &ambient).await?);
+        let history = Arc::new(open_history(&root, &ambient).await?);
         let committed = check_log(&log, &history)?;
-        let seen = open_seen(&dir, &history).await?;
+        let seen = open_seen(&dir, &history, &log).await?;
 
         let stop = CancellationToken::new();
         let verdicts = Arc::new(Verdicts::new(committed, VERDICTS_KEPT));
         let source = Box::new(EmbeddedSource::new(log.reader(committed)?));
-        let limits = DecodeLimits::default();
+        let limits = DecodeLimits {
+            max_event: size(settings.server.max_event_bytes),
+            ..DecodeLimits::default()
+        };
         let judge = Judge::new(seen, registry.known_accounts(), limits);
         let (accounts, found) = mpsc::unbounded_channel();
-        let observer = Arc::new(Observing { metrics: Arc::clone(&metrics), accounts });
+        let observer = Arc::new(Observing {
+            metrics: Arc::clone(&metrics),
+            accounts,
+        });
         let boards = BTreeMap::from([(Partition::embedded(), Arc::clone(&verdicts))]);
         let options = pipeline_options(&settings);
-        let (pipeline, handle) = Pipeline::new(source, judge, Arc::clone(&history), boards, observer, options);
+        let (pipeline, handle) = Pipeline::new(
+            source,
+            judge,
+            Arc::clone(&history),
+            boards,
+            observer,
+            options,
+        );
         let pipeline = tokio::spawn(pipeline.run(stop.clone()));
         let accounts = tokio::spawn(register_accounts(Arc::clone(&registry), found));
 
@@ -139,7 +155,10 @@ impl App {
             clock: Arc::clone(&ambient.clock),
             ids: Arc::clone(&ambient.ids),
         };
-        let deliver = DeliverOptions { commit_interval: settings.trails.commit_interval, ..DeliverOptions::default() };
+        let deliver = DeliverOptions {
+            commit_interval: settings.trails.commit_interval,
+            ..DeliverOptions::default()
+        };
         let trails = TrailSet::open(
             control,
             log.clone(),
@@ -151,7 +170,12 @@ impl App {
         );
         let trails = trails.await?;
         let engine = make_engine(&settings, &history, &trails, &registry, &ambient)?;
-        let audit = Audit::new(log.clone(), Arc::clone(&registry), Arc::clone(&ambient.clock), ambient.ids);
+        let audit = Audit::new(
+            log.clone(),
+            Arc::clone(&registry),
+            Arc::clone(&ambient.clock),
+            ambient.ids,
+        );
         let app = Arc::new(Self {
             receive_limits: receive_limits(&settings),
             started: ambient.clock.now(),
@@ -167,23 +191,35 @@ impl App {
             engine,
             metrics,
         });
-        Ok((app, Background { pipeline, stop, accounts }))
+        Ok((
+            app,
+            Background {
+                pipeline,
+                stop,
+                accounts,
+            },
+        ))
     }
 }
 
 async fn open_log(dir: &Path, settings: &Settings) -> anyhow::Result<EmbeddedLog> {
-    let options = LogOptions { segment_bytes: settings.log.segment_bytes, ..LogOptions::default() };
+    let options = LogOptions {
+        segment_bytes: settings.log.segment_bytes,
+        ..LogOptions::default()
+    };
     let dir = dir.join(keys::LOG_DIR);
     let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(&dir, options)).await?;
     Ok(opened?)
 }
 
-async fn open_history(own_store: &str, ambient: &Ambient) -> anyhow::Result<History> {
+async fn open_history(root: &Opened, ambient: &Ambient) -> anyhow::Result<History> {
     let open = async |key: &str, spec: TableSpec| -> anyhow::Result<Arc<Table>> {
-        let opened = objects::open(&format!("{own_store}/{key}"), &ambient.objects)?;
+        let opened = root.at(key);
         let (clock, ids) = (Arc::clone(&ambient.clock), Arc::clone(&ambient.ids));
         let table = Table::open_or_create(&opened, spec, TableOptions::default(), clock, ids).await;
-        Ok(Arc::new(table.with_context(|| format!("cannot open the table {key}"))?))
+        Ok(Arc::new(
+            table.with_context(|| format!("cannot open the table {key}"))?,
+        ))
     };
     let table = open(keys::HISTORY, TableSpec::events("history")).await?;
     let quarantine = open(keys::QUARANTINE, TableSpec::quarantine()).await?;
@@ -210,14 +246,27 @@ fn check_log(log: &EmbeddedLog, history: &History) -> anyhow::Result<i64> {
 }
 
 /// Opens the duplicate index and brings it up to what history committed.
-async fn open_seen(dir: &Path, history: &History) -> anyhow::Result<SeenIndex> {
+async fn open_seen(dir: &Path, history: &History, log: &EmbeddedLog) -> anyhow::Result<SeenIndex> {
     let folder = dir.join(keys::SEEN_DIR);
-    let seen = tokio::task::spawn_blocking(move || SeenIndex::open(&folder, SeenOptions::default())).await??;
-    cairn_ingest::judge::catch_up(seen, history).await.context("the duplicate index cannot be brought up to date")
+    let log_end = Some(Position::at(Partition::embedded(), log.end()));
+    let options = SeenOptions {
+        log_end,
+        ..SeenOptions::default()
+    };
+    let seen = tokio::task::spawn_blocking(move || SeenIndex::open(&folder, options)).await??;
+    for aside in seen.set_aside() {
+        tracing::warn!(what = ?aside, "a part of the duplicate index was set aside and is rebuilt");
+    }
+    cairn_ingest::judge::catch_up(seen, history)
+        .await
+        .context("the duplicate index cannot be brought up to date")
+}
+
+fn size(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
 }
 
 fn pipeline_options(settings: &Settings) -> PipelineOptions {
-    let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
     PipelineOptions {
         commit_interval: settings.history.commit_interval,
         commit_rows: size(settings.history.commit_rows),
@@ -227,7 +276,6 @@ fn pipeline_options(settings: &Settings) -> PipelineOptions {
 }
 
 fn receive_limits(settings: &Settings) -> ReceiveLimits {
-    let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
     ReceiveLimits {
         max_compressed: size(settings.server.max_body_bytes),
         max_body: size(settings.server.max_decompressed_bytes),
@@ -243,8 +291,11 @@ fn make_engine(
     registry: &Arc<Registry>,
     ambient: &Ambient,
 ) -> anyhow::Result<Arc<Engine>> {
-    let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-    let spill = settings.query.spill_dir.clone().unwrap_or_else(|| settings.data.dir.join("spill"));
+    let spill = settings
+        .query
+        .spill_dir
+        .clone()
+        .unwrap_or_else(|| settings.data.dir.join("spill"));
     let defaults = Limits::default();
     let limits = Limits {
         memory: size(settings.query.memory_bytes),
@@ -259,11 +310,20 @@ fn make_engine(
         memory_per_query: size(settings.query.memory_bytes),
         ..defaults
     };
-    let tables = Arc::new(AllTables { history: Arc::clone(history), trails: Arc::clone(trails) });
-    let engine = Arc::new_cyclic(|engine| {
-        let system = system_tables::all(history, trails, registry, engine.clone());
-        Engine::new(tables, system, limits, Arc::clone(&ambient.clock))
+    let tables = Arc::new(AllTables {
+        history: Arc::clone(history),
+        trails: Arc::clone(trails),
     });
+    let cell = system_tables::EngineCell::default();
+    let system = system_tables::all(history, trails, registry, &cell);
+    let engine = Arc::new(Engine::new(
+        tables,
+        system,
+        limits,
+        Arc::clone(&ambient.clock),
+    )?);
+    let set = cell.set(Arc::downgrade(&engine));
+    set.expect("the cell was made four lines above and is set once");
     Ok(engine)
 }
 
@@ -278,8 +338,14 @@ struct AllTables {
 impl Tables for AllTables {
     fn names(&self) -> Vec<TableName> {
         let trails = self.trails.folded_names();
-        let trails = trails.iter().filter_map(|n| TrailName::new(n).ok()).map(TableName::Trail);
-        [TableName::History, TableName::Quarantine].into_iter().chain(trails).collect()
+        let trails = trails
+            .iter()
+            .filter_map(|n| TrailName::new(n).ok())
+            .map(TableName::Trail);
+        [TableName::History, TableName::Quarantine]
+            .into_iter()
+            .chain(trails)
+            .collect()
     }
 
     async fn snapshot(&self, table: &TableName) -> Result<Option<TableSnapshot>, ViewError> {
@@ -287,9 +353,14 @@ impl Tables for AllTables {
             TableName::History => Ok(Some(self.history.snapshot())),
             TableName::Quarantine => Ok(Some(self.history.quarantine_snapshot())),
             TableName::Trail(name) => {
-                let Ok(follower) = self.trails.find(name.as_str()) else { return Ok(None) };
+                let Ok(follower) = self.trails.find(name.as_str()) else {
+                    return Ok(None);
+                };
                 let snapshot = follower.snapshot().await;
-                snapshot.map(Some).map_err(|reason| ViewError { table: table.clone(), reason })
+                snapshot.map(Some).map_err(|reason| ViewError {
+                    table: table.clone(),
+                    reason,
+                })
             }
         }
     }
@@ -310,13 +381,22 @@ impl Observer for Observing {
                 Verdict::Accepted { .. } => accepted += 1,
                 Verdict::Duplicate { .. } => duplicate += 1,
                 Verdict::Refused { code, .. } => {
-                    self.metrics.records.with_label_values(&["quarantined"]).inc();
+                    self.metrics
+                        .records
+                        .with_label_values(&["quarantined"])
+                        .inc();
                     self.metrics.quarantined.with_label_values(&[code]).inc();
                 }
             }
         }
-        self.metrics.records.with_label_values(&["accepted"]).inc_by(accepted);
-        self.metrics.records.with_label_values(&["duplicate"]).inc_by(duplicate);
+        self.metrics
+            .records
+            .with_label_values(&["accepted"])
+            .inc_by(accepted);
+        self.metrics
+            .records
+            .with_label_values(&["duplicate"])
+            .inc_by(duplicate);
         self.metrics.conflicts.inc_by(judged.conflicts);
         for account in &judged.new_accounts {
             // The receiver lives as long as the server; after it nobody counts.

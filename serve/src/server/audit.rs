@@ -50,8 +50,22 @@ pub struct Act<'a> {
 
 impl<'a> Act<'a> {
     /// An act with no parameters yet.
-    pub fn new(name: &'static str, write: bool, principal: &'a Principal, caller: &'a Caller) -> Self {
-        Self { name, write, principal, caller, request: Value::Null, response: Value::Null, resource: None, error: None }
+    pub fn new(
+        name: &'static str,
+        write: bool,
+        principal: &'a Principal,
+        caller: &'a Caller,
+    ) -> Self {
+        Self {
+            name,
+            write,
+            principal,
+            caller,
+            request: Value::Null,
+            response: Value::Null,
+            resource: None,
+            error: None,
+        }
     }
 }
 
@@ -72,7 +86,12 @@ impl Audit {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
     ) -> Self {
-        Self { log, registry, clock, ids }
+        Self {
+            log,
+            registry,
+            clock,
+            ids,
+        }
     }
 
     /// Records one act. Durable on return.
@@ -84,7 +103,10 @@ impl Audit {
             accounts: Among::All,
             account: None,
         };
-        self.log.append(envelope, vec![Bytes::from(event)]).await.map(drop)
+        self.log
+            .append(envelope, vec![Bytes::from(event)])
+            .await
+            .map(drop)
     }
 
     fn event(&self, act: &Act<'_>) -> Value {
@@ -131,7 +153,13 @@ impl Audit {
     }
 
     fn name_of(&self, principal: &Principal) -> String {
-        let named = self.registry.tokens().into_iter().find(|t| t.id.as_str() == principal.id);
-        named.and_then(|t| t.name).unwrap_or_else(|| principal.id.clone())
+        let named = self
+            .registry
+            .tokens()
+            .into_iter()
+            .find(|t| t.id.as_str() == principal.id);
+        named
+            .and_then(|t| t.name)
+            .unwrap_or_else(|| principal.id.clone())
     }
 }

@@ -24,17 +24,27 @@ impl<'a> RowOfJson<'a> {
 
     /// `log_partition`.
     pub fn partition(&self) -> i32 {
-        self.0.get("log_partition").and_then(Value::as_i64).and_then(|n| i32::try_from(n).ok()).unwrap_or(0)
+        self.0
+            .get("log_partition")
+            .and_then(Value::as_i64)
+            .and_then(|n| i32::try_from(n).ok())
+            .unwrap_or(0)
     }
 
     /// `log_offset`.
     pub fn offset(&self) -> i64 {
-        self.0.get("log_offset").and_then(Value::as_i64).unwrap_or(0)
+        self.0
+            .get("log_offset")
+            .and_then(Value::as_i64)
+            .unwrap_or(0)
     }
 
     fn any_resource(&self, part: &str, test: &mut dyn FnMut(&str) -> bool) -> bool {
         let resources = self.0.get("resources").and_then(Value::as_array);
-        resources.is_some_and(|all| all.iter().any(|r| r.get(part).and_then(Value::as_str).is_some_and(&mut *test)))
+        resources.is_some_and(|all| {
+            all.iter()
+                .any(|r| r.get(part).and_then(Value::as_str).is_some_and(&mut *test))
+        })
     }
 }
 

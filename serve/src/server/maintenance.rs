@@ -61,24 +61,32 @@ async fn keep(app: &Shared, table: &Table, days: Option<u32>) -> Result<(), Tabl
     if let Some(days) = days {
         let report = table.expire(app.clock.now().minus_days(days)).await?;
         if report.files > 0 {
-            tracing::info!(table = table.name(), files = report.files, "expired files left the table");
+            tracing::info!(
+                table = table.name(),
+                files = report.files,
+                "expired files left the table"
+            );
         }
     }
     if app.settings.history.compaction {
         let report = table.compact(&CompactPolicy::default()).await?;
-        if report.files_removed > 0 {
+        if report.removed > 0 {
             tracing::info!(
                 table = table.name(),
-                before = report.files_removed,
-                after = report.files_added,
+                before = report.removed,
+                after = report.added,
                 "small files were merged"
             );
         }
     }
     let grace = VacuumGrace {
         removed: app.settings.history.vacuum_grace,
-        orphans: app.settings.history.vacuum_grace.max(Duration::from_secs(86_400)),
+        orphans: app
+            .settings
+            .history
+            .vacuum_grace
+            .max(Duration::from_secs(86_400)),
     };
-    table.vacuum(&grace).await?;
+    table.vacuum(grace).await?;
     Ok(())
 }

@@ -50,7 +50,12 @@ fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, pr
     Ok(metric)
 }
 
-fn counters(registry: &Registry, name: &str, help: &str, label: &str) -> Result<IntCounterVec, prometheus::Error> {
+fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    label: &str,
+) -> Result<IntCounterVec, prometheus::Error> {
     let metric = IntCounterVec::new(Opts::new(name, help), &[label])?;
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
@@ -62,7 +67,12 @@ fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, promet
     Ok(metric)
 }
 
-fn gauges(registry: &Registry, name: &str, help: &str, label: &str) -> Result<IntGaugeVec, prometheus::Error> {
+fn gauges(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    label: &str,
+) -> Result<IntGaugeVec, prometheus::Error> {
     let metric = IntGaugeVec::new(Opts::new(name, help), &[label])?;
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
@@ -79,17 +89,56 @@ impl Metrics {
     pub fn new() -> Result<Self, prometheus::Error> {
         let r = Registry::new();
         Ok(Self {
-            unauthenticated: counter(&r, "cairn_unauthenticated_requests_total", "Requests without a valid token.")?,
-            received_bytes: counter(&r, "cairn_received_bytes_total", "Bytes of event bodies, as sent.")?,
-            records: counters(&r, "cairn_records_total", "Records by what became of them.", "outcome")?,
-            quarantined: counters(&r, "cairn_quarantined_total", "Quarantined records by reason.", "reason")?,
-            conflicts: counter(&r, "cairn_conflicting_duplicates_total", "Events kept under an id that another event has.")?,
-            commits: counters(&r, "cairn_history_commits_total", "Commits to history by outcome.", "outcome")?,
-            commit_seconds: seconds(&r, "cairn_history_commit_seconds", "Duration of commits to history.")?,
+            unauthenticated: counter(
+                &r,
+                "cairn_unauthenticated_requests_total",
+                "Requests without a valid token.",
+            )?,
+            received_bytes: counter(
+                &r,
+                "cairn_received_bytes_total",
+                "Bytes of event bodies, as sent.",
+            )?,
+            records: counters(
+                &r,
+                "cairn_records_total",
+                "Records by what became of them.",
+                "outcome",
+            )?,
+            quarantined: counters(
+                &r,
+                "cairn_quarantined_total",
+                "Quarantined records by reason.",
+                "reason",
+            )?,
+            conflicts: counter(
+                &r,
+                "cairn_conflicting_duplicates_total",
+                "Events kept under an id that another event has.",
+            )?,
+            commits: counters(
+                &r,
+                "cairn_history_commits_total",
+                "Commits to history by outcome.",
+                "outcome",
+            )?,
+            commit_seconds: seconds(
+                &r,
+                "cairn_history_commit_seconds",
+                "Duration of commits to history.",
+            )?,
             queries: counters(&r, "cairn_queries_total", "Queries by outcome.", "outcome")?,
             query_seconds: seconds(&r, "cairn_query_seconds", "Duration of queries.")?,
-            log_end: gauge(&r, "cairn_log_end_offset", "The next offset of the embedded log.")?,
-            log_lag: gauge(&r, "cairn_log_lag_records", "Durable records that are not judged yet.")?,
+            log_end: gauge(
+                &r,
+                "cairn_log_end_offset",
+                "The next offset of the embedded log.",
+            )?,
+            log_lag: gauge(
+                &r,
+                "cairn_log_lag_records",
+                "Durable records that are not judged yet.",
+            )?,
             log_bytes: gauge(&r, "cairn_log_bytes", "Bytes of the embedded log on disk.")?,
             open_rows: gauge(&r, "cairn_open_rows", "Rows that are not in files yet.")?,
             table_files: gauges(&r, "cairn_table_files", "Files that tables list.", "table")?,
@@ -100,13 +149,17 @@ impl Metrics {
 
     /// Counts a query that ended.
     pub fn query(&self, took: Duration, failed: Option<&str>) {
-        self.queries.with_label_values(&[failed.unwrap_or("ok")]).inc();
+        self.queries
+            .with_label_values(&[failed.unwrap_or("ok")])
+            .inc();
         self.query_seconds.observe(took.as_secs_f64());
     }
 
     /// Counts events that never reached the log.
     pub fn refused_at_door(&self, count: usize) {
-        self.records.with_label_values(&["refused"]).inc_by(count as u64);
+        self.records
+            .with_label_values(&["refused"])
+            .inc_by(count as u64);
     }
 
     /// The Prometheus text format, version 0.0.4.

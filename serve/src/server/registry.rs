@@ -73,7 +73,10 @@ async fn newest<T: DeserializeOwned>(
     kind: ControlKind,
 ) -> Result<Vec<T>, ControlError> {
     let all: BTreeMap<String, Vec<T>> = control.load(kind).await?;
-    Ok(all.into_values().filter_map(|mut versions| versions.pop()).collect())
+    Ok(all
+        .into_values()
+        .filter_map(|mut versions| versions.pop())
+        .collect())
 }
 
 impl Registry {
@@ -99,7 +102,9 @@ impl Registry {
                     name: name.to_owned(),
                     management_account,
                 };
-                control.put(ControlKind::Organization, "organization", 1, &first).await?;
+                control
+                    .put(ControlKind::Organization, "organization", 1, &first)
+                    .await?;
                 first
             }
         };
@@ -111,7 +116,13 @@ impl Registry {
             tokens: tokens.into_iter().map(|t| (t.id.clone(), t)).collect(),
         };
         let changing = tokio::sync::Mutex::new(());
-        Ok(Self { control, clock, ids, inner: RwLock::new(inner), changing })
+        Ok(Self {
+            control,
+            clock,
+            ids,
+            inner: RwLock::new(inner),
+            changing,
+        })
     }
 
     /// The organization now.
@@ -135,7 +146,9 @@ impl Registry {
             name: name.unwrap_or(old.name),
             management_account: management_account.unwrap_or(old.management_account),
         };
-        self.control.put(ControlKind::Organization, "organization", new.version, &new).await?;
+        self.control
+            .put(ControlKind::Organization, "organization", new.version, &new)
+            .await?;
         self.inner.write().organization = new.clone();
         Ok(new)
     }
@@ -166,27 +179,58 @@ impl Registry {
                 return Ok(old.clone());
             }
             if old.member && name.is_none() {
-                return Err(RegistryError::Exists { what: "an account", id: id.to_string() });
+                return Err(RegistryError::Exists {
+                    what: "an account",
+                    id: id.to_string(),
+                });
             }
         }
         let version = old.as_ref().map_or(0, |a| a.version) + 1;
         let name = name.or_else(|| old.and_then(|a| a.name));
-        self.put_account(Account { version, at: self.clock.now(), by: by.to_owned(), id, name, member: true })
-            .await
+        self.put_account(Account {
+            version,
+            at: self.clock.now(),
+            by: by.to_owned(),
+            id,
+            name,
+            member: true,
+        })
+        .await
     }
 
     /// Ends the membership of `id`. Its events stay.
     pub async fn remove_account(&self, by: &str, id: &AccountId) -> Result<Account, RegistryError> {
         let _one_at_a_time = self.changing.lock().await;
-        let old = self.inner.read().accounts.get(id).filter(|a| a.member).cloned();
-        let old = old.ok_or_else(|| RegistryError::NotFound { what: "member account", id: id.to_string() })?;
+        let old = self
+            .inner
+            .read()
+            .accounts
+            .get(id)
+            .filter(|a| a.member)
+            .cloned();
+        let old = old.ok_or_else(|| RegistryError::NotFound {
+            what: "member account",
+            id: id.to_string(),
+        })?;
         let (at, by) = (self.clock.now(), by.to_owned());
-        self.put_account(Account { version: old.version + 1, at, by, member: false, ..old }).await
+        self.put_account(Account {
+            version: old.version + 1,
+            at,
+            by,
+            member: false,
+            ..old
+        })
+        .await
     }
 
     async fn put_account(&self, doc: Account) -> Result<Account, RegistryError> {
-        self.control.put(ControlKind::Account, doc.id.as_str(), doc.version, &doc).await?;
-        self.inner.write().accounts.insert(doc.id.clone(), doc.clone());
+        self.control
+            .put(ControlKind::Account, doc.id.as_str(), doc.version, &doc)
+            .await?;
+        self.inner
+            .write()
+            .accounts
+            .insert(doc.id.clone(), doc.clone());
         Ok(doc)
     }
 
@@ -217,7 +261,9 @@ impl Registry {
             secret_sha256: hex::encode(Sha256::digest(&secret)),
             revoked: false,
         };
-        self.control.put(ControlKind::Token, id.as_str(), 1, &doc).await?;
+        self.control
+            .put(ControlKind::Token, id.as_str(), 1, &doc)
+            .await?;
         self.inner.write().tokens.insert(id.clone(), doc.clone());
         Ok((doc, format!("{TOKEN_PREFIX}{id}_{secret}")))
     }
@@ -225,18 +271,38 @@ impl Registry {
     /// Takes a token back. It is refused from the next request on.
     pub async fn revoke_token(&self, by: &str, id: &TokenId) -> Result<Token, RegistryError> {
         let _one_at_a_time = self.changing.lock().await;
-        let old = self.inner.read().tokens.get(id).filter(|t| !t.revoked).cloned();
-        let old = old.ok_or_else(|| RegistryError::NotFound { what: "token", id: id.to_string() })?;
+        let old = self
+            .inner
+            .read()
+            .tokens
+            .get(id)
+            .filter(|t| !t.revoked)
+            .cloned();
+        let old = old.ok_or_else(|| RegistryError::NotFound {
+            what: "token",
+            id: id.to_string(),
+        })?;
         if old.role == Role::Admin {
             let inner = self.inner.read();
-            let admins = inner.tokens.values().filter(|t| t.role == Role::Admin && !t.revoked);
+            let admins = inner
+                .tokens
+                .values()
+                .filter(|t| t.role == Role::Admin && !t.revoked);
             if admins.count() <= 1 {
                 return Err(RegistryError::LastAdmin);
             }
         }
         let (at, by) = (self.clock.now(), by.to_owned());
-        let doc = Token { version: old.version + 1, at, by, revoked: true, ..old };
-        self.control.put(ControlKind::Token, id.as_str(), doc.version, &doc).await?;
+        let doc = Token {
+            version: old.version + 1,
+            at,
+            by,
+            revoked: true,
+            ..old
+        };
+        self.control
+            .put(ControlKind::Token, id.as_str(), doc.version, &doc)
+            .await?;
         self.inner.write().tokens.insert(id.clone(), doc.clone());
         Ok(doc)
     }
@@ -244,7 +310,10 @@ impl Registry {
     /// Whether any administrator's token is valid.
     pub fn has_admin(&self) -> bool {
         let inner = self.inner.read();
-        inner.tokens.values().any(|t| t.role == Role::Admin && !t.revoked)
+        inner
+            .tokens
+            .values()
+            .any(|t| t.role == Role::Admin && !t.revoked)
     }
 
     /// The principal whose token `text` is. `None` for anything else, without a
@@ -255,7 +324,11 @@ impl Registry {
         let given = hex::encode(Sha256::digest(secret));
         let inner = self.inner.read();
         let token = inner.tokens.get(&id)?;
-        let equal: bool = token.secret_sha256.as_bytes().ct_eq(given.as_bytes()).into();
+        let equal: bool = token
+            .secret_sha256
+            .as_bytes()
+            .ct_eq(given.as_bytes())
+            .into();
         (equal && !token.revoked).then(|| Principal {
             id: token.id.to_string(),
             role: token.role,

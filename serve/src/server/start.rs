@@ -34,10 +34,15 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let _held = hold_folder(&dir)?;
     let listen = settings.server.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| {
-        format!("cannot listen on {listen}: choose another address with --listen, or stop what uses it")
+        format!(
+            "cannot listen on {listen}: choose another address with --listen, or stop what uses it"
+        )
     })?;
     let address = listener.local_addr()?;
-    let settings = Settings { data: crate::config::Data { dir: dir.clone() }, ..settings };
+    let settings = Settings {
+        data: crate::config::Data { dir: dir.clone() },
+        ..settings
+    };
     let ambient = Ambient {
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
@@ -49,12 +54,24 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     serve(app, background, listener).await
 }
 
-async fn serve(app: Shared, mut background: Background, listener: TcpListener) -> anyhow::Result<()> {
+async fn serve(
+    app: Shared,
+    mut background: Background,
+    listener: TcpListener,
+) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let tidy = tokio::spawn(maintenance::tidy(Arc::clone(&app), stop.clone()));
     let upkeep = tokio::spawn(maintenance::keep_up(Arc::clone(&app), stop.clone()));
-    let doors = tokio::spawn(doors::serve(listener, router(Arc::clone(&app)), stop.clone(), DOORS_GRACE));
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let doors = tokio::spawn(doors::serve(
+        listener,
+        router(Arc::clone(&app)),
+        stop.clone(),
+        DOORS_GRACE,
+    ));
+    let (mut term, mut int) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     let ended = tokio::select! {
         _ = term.recv() => None,
         _ = int.recv() => None,
@@ -83,19 +100,30 @@ async fn serve(app: Shared, mut background: Background, listener: TcpListener) -
     };
     tidy.abort();
     background.accounts.abort();
-    app.log.close().await;
+    app.log.close().await?;
     outcome
 }
 
 /// Makes the data folder, for its owner alone, and resolves it.
 fn prepare_folder(dir: &Path) -> anyhow::Result<PathBuf> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.with_context(|| format!("cannot make the data folder {}: choose another with --data", dir.display()))?;
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir);
+    made.with_context(|| {
+        format!(
+            "cannot make the data folder {}: choose another with --data",
+            dir.display()
+        )
+    })?;
     let dir = dir.canonicalize()?;
     for below in [keys::STORE_DIR, keys::LOG_DIR, keys::SEEN_DIR] {
         let path = dir.join(below);
         if path.is_symlink() {
-            bail!("{} is a symbolic link: the data folder must hold its own folders", path.display());
+            bail!(
+                "{} is a symbolic link: the data folder must hold its own folders",
+                path.display()
+            );
         }
         fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
     }
@@ -105,7 +133,13 @@ fn prepare_folder(dir: &Path) -> anyhow::Result<PathBuf> {
 /// Holds the folder for this process, as long as the file is open.
 fn hold_folder(dir: &Path) -> anyhow::Result<File> {
     let path = dir.join(keys::LOCK_FILE);
-    let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path)?;
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .open(&path)?;
     if rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
         let mut holder = String::new();
         // Only for the message: whoever holds the lock wrote its number there.
@@ -125,14 +159,26 @@ fn hold_folder(dir: &Path) -> anyhow::Result<File> {
 /// crash came between the token and its file.
 async fn first_token(app: &App, dir: &Path) -> anyhow::Result<PathBuf> {
     let path = dir.join(keys::ADMIN_TOKEN_FILE);
-    let others = app.registry.tokens().into_iter().any(|t| t.role == Role::Admin && !t.revoked && t.by != "cairn");
+    let others = app
+        .registry
+        .tokens()
+        .into_iter()
+        .any(|t| t.role == Role::Admin && !t.revoked && t.by != "cairn");
     if app.registry.has_admin() && (path.exists() || others) {
         return Ok(path);
     }
     let name = Some("first administrator".to_owned());
-    let (_, text) = app.registry.create_token("cairn", Role::Admin, Among::All, name).await?;
+    let (_, text) = app
+        .registry
+        .create_token("cairn", Role::Admin, Among::All, name)
+        .await?;
     let temporary = dir.join(format!("{}.new", keys::ADMIN_TOKEN_FILE));
-    let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&temporary)?;
+    let mut file = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
     writeln!(file, "{text}")?;
     file.sync_all()?;
     fs::rename(&temporary, &path)?;
@@ -155,14 +201,20 @@ fn announce(address: std::net::SocketAddr, dir: &Path, token: &Path) -> anyhow::
 
 fn object_settings(settings: &Settings) -> ObjectSettings {
     let s3 = &settings.s3;
+    let secret = |s: &Option<crate::config::Secret>| s.as_ref().map(|s| s.expose().to_owned());
+    let credentials = [
+        ("access_key_id", s3.access_key_id.clone()),
+        ("secret_access_key", secret(&s3.secret_access_key)),
+        ("session_token", secret(&s3.session_token)),
+    ];
     ObjectSettings {
         endpoint: s3.endpoint.clone(),
         region: s3.region.clone(),
-        access_key_id: s3.access_key_id.clone(),
-        secret_access_key: s3.secret_access_key.as_ref().map(|s| s.expose().to_owned()),
-        session_token: s3.session_token.as_ref().map(|s| s.expose().to_owned()),
-        path_style: s3.path_style,
         allow_http: s3.allow_http,
-        ..ObjectSettings::default()
+        virtual_hosted: s3.path_style == Some(false),
+        credentials: credentials
+            .into_iter()
+            .filter_map(|(key, value)| Some((key.to_owned(), value?)))
+            .collect(),
     }
 }

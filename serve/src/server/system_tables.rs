@@ -1,7 +1,7 @@
 //! The tables that tell of Cairn itself: `trails`, `accounts`, `commits`,
 //! `queries`.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use arrow::array::{
     ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -21,18 +21,24 @@ use super::http::tokens::among_json;
 use super::registry::Registry;
 use super::trails::TrailSet;
 
+/// The engine, which is made after the tables that it asks.
+pub type EngineCell = Arc<OnceLock<Weak<Engine>>>;
+
 /// Every system table.
 pub fn all(
     history: &Arc<History>,
     trails: &Arc<TrailSet>,
     registry: &Arc<Registry>,
-    engine: Weak<Engine>,
+    engine: &EngineCell,
 ) -> Vec<Arc<dyn SystemTable>> {
     vec![
         Arc::new(Trails(Arc::clone(trails))),
         Arc::new(Accounts(Arc::clone(registry))),
-        Arc::new(Commits { history: Arc::clone(history), trails: Arc::clone(trails) }),
-        Arc::new(Queries(engine)),
+        Arc::new(Commits {
+            history: Arc::clone(history),
+            trails: Arc::clone(trails),
+        }),
+        Arc::new(Queries(Arc::clone(engine))),
     ]
 }
 
@@ -49,7 +55,9 @@ fn texts<T: Into<Option<String>>>(values: impl Iterator<Item = T>) -> ArrayRef {
 }
 
 fn times(values: impl Iterator<Item = Option<Micros>>) -> ArrayRef {
-    Arc::new(TimestampMicrosecondArray::from_iter(values.map(|t| t.map(|t| t.0))).with_timezone("UTC"))
+    Arc::new(
+        TimestampMicrosecondArray::from_iter(values.map(|t| t.map(|t| t.0))).with_timezone("UTC"),
+    )
 }
 
 fn longs(values: impl Iterator<Item = i64>) -> ArrayRef {
@@ -84,10 +92,22 @@ impl SystemTable for Trails {
             ("regions", Kind::Json, "all, or a list."),
             ("read_write", Kind::Text, "All, Read or Write."),
             ("destination", Kind::Text, "Where its table lies."),
-            ("retention_days", Kind::Long, "Days, from ingest, that events are kept; null for ever."),
+            (
+                "retention_days",
+                Kind::Long,
+                "Days, from ingest, that events are kept; null for ever.",
+            ),
             ("updated", Kind::Time, "When the newest version was made."),
-            ("pending_rows", Kind::Long, "Rows taken and not in files yet."),
-            ("last_delivery", Kind::Time, "When rows were last delivered."),
+            (
+                "pending_rows",
+                Kind::Long,
+                "Rows taken and not in files yet.",
+            ),
+            (
+                "last_delivery",
+                Kind::Time,
+                "When rows were last delivered.",
+            ),
             ("last_error", Kind::Text, "What went wrong last."),
         ])
     }
@@ -105,21 +125,31 @@ impl SystemTable for Trails {
                 rows.push((latest, follower.status()));
             }
         }
-        let text = |f: fn(&cairn_schemas::trail::TrailVersion) -> String| texts(rows.iter().map(|(v, _)| f(v)));
+        let text = |f: fn(&cairn_schemas::trail::TrailVersion) -> String| {
+            texts(rows.iter().map(|(v, _)| f(v)))
+        };
         batch(
             self.schema(),
             vec![
                 text(|v| v.name.to_string()),
                 text(|v| v.id.to_string()),
-                longs(rows.iter().map(|(v, _)| i64::try_from(v.version).unwrap_or(i64::MAX))),
+                longs(
+                    rows.iter()
+                        .map(|(v, _)| i64::try_from(v.version).unwrap_or(i64::MAX)),
+                ),
                 text(|v| format!("{:?}", v.status)),
                 text(|v| among_json(&v.selector.accounts).to_string()),
                 text(|v| among_json(&v.selector.regions).to_string()),
                 text(|v| v.selector.read_write.to_string()),
                 text(|v| v.destination.url.clone()),
-                Arc::new(Int64Array::from_iter(rows.iter().map(|(v, _)| v.retention_days.map(i64::from)))),
+                Arc::new(Int64Array::from_iter(
+                    rows.iter().map(|(v, _)| v.retention_days.map(i64::from)),
+                )),
                 times(rows.iter().map(|(v, _)| Some(v.at))),
-                longs(rows.iter().map(|(_, s)| i64::try_from(s.pending_rows).unwrap_or(i64::MAX))),
+                longs(
+                    rows.iter()
+                        .map(|(_, s)| i64::try_from(s.pending_rows).unwrap_or(i64::MAX)),
+                ),
                 times(rows.iter().map(|(_, s)| s.last_delivery)),
                 texts(rows.iter().map(|(_, s)| s.last_error.clone())),
             ],
@@ -151,8 +181,12 @@ impl SystemTable for Accounts {
 
     async fn rows(&self, principal: &Principal) -> Result<Vec<RecordBatch>, QueryError> {
         let readable = principal.readable();
-        let mine: Vec<_> =
-            self.0.accounts().into_iter().filter(|a| readable.contains(a.id.as_str())).collect();
+        let mine: Vec<_> = self
+            .0
+            .accounts()
+            .into_iter()
+            .filter(|a| readable.contains(a.id.as_str()))
+            .collect();
         batch(
             self.schema(),
             vec![
@@ -183,7 +217,11 @@ impl SystemTable for Commits {
 
     fn schema(&self) -> SchemaRef {
         schema(&[
-            ("table_name", Kind::Text, "history, quarantine or trails.<name>."),
+            (
+                "table_name",
+                Kind::Text,
+                "history, quarantine or trails.<name>.",
+            ),
             ("version", Kind::Long, "The table's version."),
             ("file", Kind::Text, "The file."),
             ("rows", Kind::Long, "Its rows."),
@@ -192,7 +230,11 @@ impl SystemTable for Commits {
             ("event_time_max", Kind::Time, "Its greatest event time."),
             ("ingest_time_min", Kind::Time, "Its least ingest time."),
             ("ingest_time_max", Kind::Time, "Its greatest ingest time."),
-            ("offsets", Kind::Json, "The log offsets that it holds rows of: [first, next) by partition."),
+            (
+                "offsets",
+                Kind::Json,
+                "The log offsets that it holds rows of: [first, next) by partition.",
+            ),
         ])
     }
 
@@ -201,7 +243,10 @@ impl SystemTable for Commits {
         if principal.readable() == Among::All {
             let mut tables = vec![
                 ("history".to_owned(), Arc::clone(self.history.table())),
-                ("quarantine".to_owned(), Arc::clone(self.history.quarantine())),
+                (
+                    "quarantine".to_owned(),
+                    Arc::clone(self.history.quarantine()),
+                ),
             ];
             for follower in self.trails.all() {
                 if let Some(table) = follower.table() {
@@ -211,12 +256,22 @@ impl SystemTable for Commits {
             }
             for (name, table) in tables {
                 let files = table.files();
-                rows.extend(files.files.iter().map(|f| (name.clone(), files.version, f.clone())));
+                rows.extend(
+                    files
+                        .files
+                        .iter()
+                        .map(|f| (name.clone(), files.version, f.clone())),
+                );
             }
         }
         let long = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         let offsets = |f: &DataFile| {
-            let ranges = f.offsets.iter().map(|o| (o.partition.to_string(), serde_json::json!([o.first, o.next])));
+            let ranges = f.offsets.iter().map(|o| {
+                (
+                    o.partition.to_string(),
+                    serde_json::json!([o.first, o.next]),
+                )
+            });
             serde_json::Value::Object(ranges.collect()).to_string()
         };
         batch(
@@ -240,7 +295,7 @@ impl SystemTable for Commits {
 /// The queries that were asked: a view over Cairn's own events in history, so
 /// that it is as durable and as scoped as they are.
 #[derive(Debug)]
-struct Queries(Weak<Engine>);
+struct Queries(EngineCell);
 
 const QUERIES: &str = "SELECT event_time AS asked, principal_id AS token, user_name AS asked_by, source_ip, \
     json_get_str(request_parameters, 'query') AS query, json_get_int(response_elements, 'rows') AS rows, \
@@ -265,19 +320,29 @@ impl SystemTable for Queries {
             ("source_ip", Kind::Text, "From where."),
             ("query", Kind::Text, "The statement."),
             ("rows", Kind::Long, "Rows given out."),
-            ("elapsed_ms", Kind::Long, "How long it took, in milliseconds."),
+            (
+                "elapsed_ms",
+                Kind::Long,
+                "How long it took, in milliseconds.",
+            ),
             ("error_code", Kind::Text, "Why it failed."),
             ("error_message", Kind::Text, "The same for people."),
         ])
     }
 
     async fn rows(&self, principal: &Principal) -> Result<Vec<RecordBatch>, QueryError> {
-        let Some(engine) = self.0.upgrade() else { return Ok(Vec::new()) };
+        let Some(engine) = self.0.get().and_then(Weak::upgrade) else {
+            return Ok(Vec::new());
+        };
         let found = engine.query(principal, QUERIES).await?;
         let batches: Vec<RecordBatch> = found.try_collect().await?;
         let schema = self.schema();
         let conform = |b: RecordBatch| {
-            let columns = b.columns().iter().zip(schema.fields()).map(|(c, f)| arrow::compute::cast(c, f.data_type()));
+            let columns = b
+                .columns()
+                .iter()
+                .zip(schema.fields())
+                .map(|(c, f)| arrow::compute::cast(c, f.data_type()));
             let columns: Result<Vec<ArrayRef>, _> = columns.collect();
             columns.and_then(|c| RecordBatch::try_new(Arc::clone(&schema), c))
         };
@@ -285,4 +350,3 @@ impl SystemTable for Queries {
         batches.map_err(|e| QueryError::internal(e.to_string()))
     }
 }
-

@@ -41,15 +41,26 @@ impl OpenTable for Opener {
         if let Some(region) = &trail.destination.region {
             settings.region = Some(region.clone());
         }
-        let refused = |e: objects::ObjectError| TableError::Refused {
+        let refused = |e: objects::OpenError| TableError::Refused {
             table: trail.name.to_string(),
             reason: e.to_string(),
         };
-        let opened = objects::open(&trail.destination.url, &settings).map_err(refused)?;
-        let spec = TableSpec::events(trail.name.as_str()).with_property("cairn.trail_id", trail.id.as_str());
-        let options = TableOptions { position_prefix: "history".to_owned(), ..TableOptions::default() };
-        let table =
-            Table::open_or_create(&opened, spec, options, Arc::clone(&self.clock), Arc::clone(&self.ids));
+        let opened = objects::open(&trail.destination.url, &settings)
+            .await
+            .map_err(refused)?;
+        let spec = TableSpec::events(trail.name.as_str())
+            .with_property("cairn.trail_id", trail.id.as_str());
+        let options = TableOptions {
+            position_prefix: "history".to_owned(),
+            ..TableOptions::default()
+        };
+        let table = Table::open_or_create(
+            &opened,
+            spec,
+            options,
+            Arc::clone(&self.clock),
+            Arc::clone(&self.ids),
+        );
         Ok(Arc::new(table.await?))
     }
 }
@@ -132,7 +143,8 @@ impl TrailSet {
             tasks: TaskTracker::new(),
             stop,
         });
-        let documents: BTreeMap<String, Vec<TrailVersion>> = set.control.load(ControlKind::Trail).await?;
+        let documents: BTreeMap<String, Vec<TrailVersion>> =
+            set.control.load(ControlKind::Trail).await?;
         for versions in documents.into_values() {
             let trail = Trail::new(versions)?;
             // What a deleted trail had not delivered when the server stopped
@@ -148,17 +160,29 @@ impl TrailSet {
         let (id, name) = (trail.id().clone(), trail.latest().name.folded());
         let opener: Arc<dyn OpenTable> = Arc::clone(&self.opener) as Arc<dyn OpenTable>;
         let clock = Arc::clone(&self.opener.clock);
-        let follower = Follower::new(trail, opener, Arc::clone(&self.history), clock, self.options.clone());
-        self.followers.write().insert(id.clone(), Arc::clone(&follower));
+        let follower = Follower::new(
+            trail,
+            opener,
+            Arc::clone(&self.history),
+            clock,
+            self.options.clone(),
+        );
+        self.followers
+            .write()
+            .insert(id.clone(), Arc::clone(&follower));
         self.names.write().insert(name, id);
-        self.tasks.spawn(Arc::clone(&follower).run(self.stop.child_token()));
+        self.tasks
+            .spawn(Arc::clone(&follower).run(self.stop.child_token()));
         follower
     }
 
     /// Every trail that is there, by name.
     pub fn all(&self) -> Vec<Arc<Follower>> {
         let (names, followers) = (self.names.read(), self.followers.read());
-        names.values().filter_map(|id| followers.get(id).cloned()).collect()
+        names
+            .values()
+            .filter_map(|id| followers.get(id).cloned())
+            .collect()
     }
 
     /// Every follower, those of deleted trails among them.
@@ -175,7 +199,10 @@ impl TrailSet {
     pub fn find(&self, name: &str) -> Result<Arc<Follower>, ApiError> {
         let id = self.names.read().get(&name.to_ascii_lowercase()).cloned();
         id.and_then(|id| self.followers.read().get(&id).cloned())
-            .ok_or_else(|| ApiError::not_found(format!("there is no trail {name:?}")).hint("`cairn trail list` shows all trails"))
+            .ok_or_else(|| {
+                ApiError::not_found(format!("there is no trail {name:?}"))
+                    .hint("`cairn trail list` shows all trails")
+            })
     }
 
     fn log_end(&self) -> Position {
@@ -187,20 +214,33 @@ impl TrailSet {
     pub async fn create(&self, by: &str, new: NewTrail) -> Result<Arc<Follower>, ApiError> {
         let _one_at_a_time = self.creating.lock().await;
         if self.names.read().contains_key(&new.name.folded()) {
-            return Err(ApiError::conflict("trail_exists", format!("a trail named {:?} exists already", new.name))
-                .hint(format!("choose another name, or `cairn trail update {}`", new.name)));
+            return Err(ApiError::conflict(
+                "trail_exists",
+                format!("a trail named {:?} exists already", new.name),
+            )
+            .hint(format!(
+                "choose another name, or `cairn trail update {}`",
+                new.name
+            )));
         }
         if new.backfill && !new.start {
-            return Err(ApiError::invalid("backfill goes with start: a trail that is not started delivers nothing"));
+            return Err(ApiError::invalid(
+                "backfill goes with start: a trail that is not started delivers nothing",
+            ));
         }
-        let id = TrailId::new(&self.opener.ids.hex128()).map_err(|e| ApiError::invalid(e.to_string()))?;
+        let id = TrailId::new(&self.opener.ids.hex128())
+            .map_err(|e| ApiError::invalid(e.to_string()))?;
         let destination = new.destination.unwrap_or_else(|| Destination {
             url: format!("{}/{}", self.own_store, keys::trail_table(&new.name, &id)),
             endpoint: None,
             region: None,
         });
         self.refuse_taken_place(&destination).await?;
-        let status = if new.start { TrailStatus::Enable } else { TrailStatus::Fresh };
+        let status = if new.start {
+            TrailStatus::Enable
+        } else {
+            TrailStatus::Fresh
+        };
         let version = TrailVersion {
             id,
             name: new.name,
@@ -208,7 +248,11 @@ impl TrailSet {
             change: TrailChange::Created,
             at: self.opener.clock.now(),
             by: by.to_owned(),
-            effective: if new.backfill { Position::default() } else { self.log_end() },
+            effective: if new.backfill {
+                Position::default()
+            } else {
+                self.log_end()
+            },
             status,
             selector: new.selector,
             destination,
@@ -218,7 +262,9 @@ impl TrailSet {
             ApiError::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, "destination_refused", e.to_string())
                 .hint("check the URL, the endpoint and the server's S3 credentials; the place must be empty")
         })?;
-        self.control.put(ControlKind::Trail, version.id.as_str(), 1, &version).await?;
+        self.control
+            .put(ControlKind::Trail, version.id.as_str(), 1, &version)
+            .await?;
         let trail = Trail::new(vec![version]).map_err(|e| ApiError::invalid(e.to_string()))?;
         Ok(self.adopt(trail))
     }
@@ -231,8 +277,11 @@ impl TrailSet {
             let there = &trail.latest().destination;
             if there.url.trim_end_matches('/') == wanted && there.endpoint == destination.endpoint {
                 let name = &trail.latest().name;
-                return Err(ApiError::conflict("destination_taken", format!("trail {name} has its table there"))
-                    .hint("give each trail a folder or prefix of its own"));
+                return Err(ApiError::conflict(
+                    "destination_taken",
+                    format!("trail {name} has its table there"),
+                )
+                .hint("give each trail a folder or prefix of its own"));
             }
         }
         Ok(())
@@ -240,7 +289,12 @@ impl TrailSet {
 
     /// Makes the next version of a trail. It takes effect at the log's end as
     /// it is while nobody judges rows for this trail.
-    pub async fn change(&self, by: &str, name: &str, change: Change) -> Result<Arc<Follower>, ApiError> {
+    pub async fn change(
+        &self,
+        by: &str,
+        name: &str,
+        change: Change,
+    ) -> Result<Arc<Follower>, ApiError> {
         let follower = self.find(name)?;
         {
             let mut trail = follower.trail().write().await;
@@ -258,11 +312,16 @@ impl TrailSet {
                     next.selector = selector;
                     next.retention_days = retention_days;
                 }
-                Change::Start { .. } if old.status == TrailStatus::Enable => return Ok(Arc::clone(&follower)),
+                Change::Start { .. } if old.status == TrailStatus::Enable => {
+                    return Ok(Arc::clone(&follower));
+                }
                 Change::Start { backfill } => {
                     if backfill && old.status != TrailStatus::Fresh {
-                        return Err(ApiError::conflict("not_fresh", "only a trail that was never started can be backfilled")
-                            .hint("create another trail with --start --backfill"));
+                        return Err(ApiError::conflict(
+                            "not_fresh",
+                            "only a trail that was never started can be backfilled",
+                        )
+                        .hint("create another trail with --start --backfill"));
                     }
                     next.change = TrailChange::Started;
                     next.status = TrailStatus::Enable;
@@ -270,7 +329,9 @@ impl TrailSet {
                         next.effective = Position::default();
                     }
                 }
-                Change::Stop if old.status != TrailStatus::Enable => return Ok(Arc::clone(&follower)),
+                Change::Stop if old.status != TrailStatus::Enable => {
+                    return Ok(Arc::clone(&follower));
+                }
                 Change::Stop => {
                     next.change = TrailChange::Stopped;
                     next.status = TrailStatus::Disable;
@@ -280,11 +341,15 @@ impl TrailSet {
                     next.status = TrailStatus::Disable;
                 }
             }
-            self.control.put(ControlKind::Trail, next.id.as_str(), next.version, &next).await?;
+            self.control
+                .put(ControlKind::Trail, next.id.as_str(), next.version, &next)
+                .await?;
             if next.change == TrailChange::Deleted {
                 self.names.write().remove(&next.name.folded());
             }
-            trail.push(next).map_err(|e| ApiError::conflict("conflict", e.to_string()))?;
+            trail
+                .push(next)
+                .map_err(|e| ApiError::conflict("conflict", e.to_string()))?;
         }
         follower.changed();
         Ok(follower)
@@ -294,7 +359,9 @@ impl TrailSet {
     pub async fn needed_from(&self) -> Option<Position> {
         let mut least: Option<Position> = None;
         for follower in self.followers() {
-            let Some(from) = follower.needs_from().await else { continue };
+            let Some(from) = follower.needs_from().await else {
+                continue;
+            };
             least = Some(match least {
                 None => from,
                 Some(other) => lower(&other, &from),
@@ -308,7 +375,10 @@ impl TrailSet {
         let mut failed = Vec::new();
         for follower in self.followers() {
             if let Err(error) = follower.flush(target).await {
-                failed.push((follower.trail().read().await.latest().name.to_string(), error));
+                failed.push((
+                    follower.trail().read().await.latest().name.to_string(),
+                    error,
+                ));
             }
         }
         failed

@@ -49,7 +49,10 @@ fn account_json(account: &Account) -> Value {
 }
 
 /// `GET /v1/organization`.
-pub async fn organization(State(app): State<Shared>, asked: Authenticated) -> Result<Json<Value>, ApiError> {
+pub async fn organization(
+    State(app): State<Shared>,
+    asked: Authenticated,
+) -> Result<Json<Value>, ApiError> {
     asked.needs(&app, &[Role::Admin], "GetOrganization").await?;
     Ok(organization_json(&app.registry.organization()))
 }
@@ -69,14 +72,21 @@ pub async fn set_organization(
         asked: &asked,
     };
     let change = async {
-        let set = app.registry.set_organization(&asked.principal.id, wanted.name, wanted.management_account);
+        let set = app.registry.set_organization(
+            &asked.principal.id,
+            wanted.name,
+            wanted.management_account,
+        );
         Ok(set.await?)
     };
     Ok(organization_json(&changing.make(&app, change).await?))
 }
 
 /// `GET /v1/accounts`.
-pub async fn list(State(app): State<Shared>, asked: Authenticated) -> Result<Json<Value>, ApiError> {
+pub async fn list(
+    State(app): State<Shared>,
+    asked: Authenticated,
+) -> Result<Json<Value>, ApiError> {
     asked.needs(&app, &[Role::Admin], "ListAccounts").await?;
     let accounts: Vec<Value> = app.registry.accounts().iter().map(account_json).collect();
     Ok(Json(json!({"accounts": accounts})))
@@ -97,7 +107,12 @@ pub async fn add(
         resource: ("CAIRN::Account", id.to_string()),
         asked: &asked,
     };
-    let change = async { Ok(app.registry.add_account(&asked.principal.id, id, name, false).await?) };
+    let change = async {
+        Ok(app
+            .registry
+            .add_account(&asked.principal.id, id, name, false)
+            .await?)
+    };
     let account = changing.make(&app, change).await?;
     Ok((StatusCode::CREATED, Json(account_json(&account))))
 }
@@ -116,7 +131,12 @@ pub async fn remove(
         resource: ("CAIRN::Account", id.to_string()),
         asked: &asked,
     };
-    let change = async { Ok(app.registry.remove_account(&asked.principal.id, &id).await?) };
+    let change = async {
+        Ok(app
+            .registry
+            .remove_account(&asked.principal.id, &id)
+            .await?)
+    };
     changing.make(&app, change).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -23,10 +23,17 @@ const AGENT_CHARS: usize = 256;
 
 fn caller_of(parts: &Parts) -> Caller {
     let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    let agent = parts.headers.get(header::USER_AGENT).map(|v| String::from_utf8_lossy(v.as_bytes()));
+    let agent = parts
+        .headers
+        .get(header::USER_AGENT)
+        .map(|v| String::from_utf8_lossy(v.as_bytes()));
     Caller {
         address: address.map(|a| a.0.ip().to_string()).unwrap_or_default(),
-        agent: agent.unwrap_or_default().chars().take(AGENT_CHARS).collect(),
+        agent: agent
+            .unwrap_or_default()
+            .chars()
+            .take(AGENT_CHARS)
+            .collect(),
     }
 }
 
@@ -34,7 +41,10 @@ impl FromRequestParts<Shared> for Authenticated {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
-        let given = parts.headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+        let given = parts
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|v| v.to_str().ok());
         let token = given.and_then(|v| v.split_once(' '));
         let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let caller = caller_of(parts);
@@ -50,7 +60,12 @@ impl FromRequestParts<Shared> for Authenticated {
 
 impl Authenticated {
     /// Refuses all but the given roles. The attempt is recorded.
-    pub async fn needs(&self, app: &Shared, roles: &[Role], what: &'static str) -> Result<(), ApiError> {
+    pub async fn needs(
+        &self,
+        app: &Shared,
+        roles: &[Role],
+        what: &'static str,
+    ) -> Result<(), ApiError> {
         if roles.contains(&self.principal.role) {
             return Ok(());
         }

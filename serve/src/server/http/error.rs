@@ -23,7 +23,13 @@ pub struct ApiError {
 impl ApiError {
     /// An error with its status, code and message.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), hint: None, more: Vec::new() }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            hint: None,
+            more: Vec::new(),
+        }
     }
 
     /// `400`: the caller has to change the request.
@@ -92,9 +98,15 @@ impl IntoResponse for ApiError {
         let mut response = (self.status, Json(json!({"error": error}))).into_response();
         let headers = response.headers_mut();
         if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                header::HeaderValue::from_static("Bearer"),
+            );
         }
-        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+        if matches!(
+            self.status,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+        ) {
             headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
         }
         response
@@ -119,9 +131,11 @@ impl From<ControlError> for ApiError {
         match &error {
             ControlError::Conflict { .. } => Self::conflict("conflict", error.to_string()),
             ControlError::Unavailable { .. } => Self::unavailable(error.to_string()),
-            ControlError::Damaged { .. } => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged", error.to_string())
-            }
+            ControlError::Damaged { .. } => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "damaged",
+                error.to_string(),
+            ),
         }
     }
 }

@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
-use cairn_ingest::receive::{self, BodyError, Encoding, Piece, ReceiveLimits};
+use cairn_ingest::receive::{self, Encoding, Piece, ReceiveLimits};
 use cairn_ingest::verdict::Verdict;
 use cairn_schemas::AccountId;
 use cairn_schemas::control::Role;
@@ -73,12 +73,16 @@ pub async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Receipts>, ApiError> {
-    asked.needs(&app, &[Role::Sender, Role::Admin], "PutEvents").await?;
+    asked
+        .needs(&app, &[Role::Sender, Role::Admin], "PutEvents")
+        .await?;
     let only_refused = match parameters.receipts.as_deref() {
         None | Some("all") => false,
         Some("refused") => true,
         Some(other) => {
-            return Err(ApiError::invalid(format!("receipts={other:?} is not known; use all or refused")));
+            return Err(ApiError::invalid(format!(
+                "receipts={other:?} is not known; use all or refused"
+            )));
         }
     };
     let account = match &parameters.account {
@@ -92,9 +96,15 @@ pub async fn post(
     // Inflating and splitting a large body takes the processor for a while.
     let pieces = tokio::task::spawn_blocking(move || split(body, encoding, &limits))
         .await
-        .map_err(|e| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", e.to_string()))??;
+        .map_err(|e| {
+            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", e.to_string())
+        })??;
     let mut receipts = take_in(&app, &asked, account, pieces).await?;
-    let mismatched = receipts.events.iter().filter(|r| r.code == Some("account_mismatch")).count();
+    let mismatched = receipts
+        .events
+        .iter()
+        .filter(|r| r.code == Some("account_mismatch"))
+        .count();
     if mismatched > 0 {
         let mut act = Act::new("PutEvents", true, &asked.principal, &asked.caller);
         act.request = json!({"account": parameters.account});
@@ -116,13 +126,21 @@ fn own_account(asked: &Authenticated, text: &str) -> Result<AccountId, ApiError>
     if asked.principal.may_write(account.as_str()) {
         Ok(account)
     } else {
-        Err(ApiError::forbidden(format!("this token may not write for account {account}")))
+        Err(ApiError::forbidden(format!(
+            "this token may not write for account {account}"
+        )))
     }
 }
 
 fn declared_encoding(headers: &HeaderMap) -> Result<Option<Encoding>, ApiError> {
-    let Some(value) = headers.get(header::CONTENT_ENCODING) else { return Ok(None) };
-    match value.to_str().map(|v| v.trim().to_ascii_lowercase()).as_deref() {
+    let Some(value) = headers.get(header::CONTENT_ENCODING) else {
+        return Ok(None);
+    };
+    match value
+        .to_str()
+        .map(|v| v.trim().to_ascii_lowercase())
+        .as_deref()
+    {
         Ok("" | "identity") => Ok(None),
         Ok("gzip" | "x-gzip") => Ok(Some(Encoding::Gzip)),
         Ok("zstd") => Ok(Some(Encoding::Zstd)),
@@ -172,14 +190,15 @@ fn split(
     limits: &ReceiveLimits,
 ) -> Result<Vec<Piece>, ApiError> {
     let read = receive::decompress(body, encoding, limits);
-    read.and_then(|plain| receive::split(&plain, limits)).map_err(|error| {
-        let text = error.to_string();
-        match error {
-            BodyError::TooLarge { .. } | BodyError::TooMany { .. } => too_large(text),
-            _ => ApiError::new(StatusCode::BAD_REQUEST, "invalid_body", text)
-                .hint("send one JSON event, an array, NDJSON, or {\"Records\": [...]}; nothing was taken"),
-        }
-    })
+    read.and_then(|plain| receive::split(&plain, limits))
+        .map_err(|error| {
+            let status = match error.code() {
+                "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
+                _ => StatusCode::BAD_REQUEST,
+            };
+            ApiError::new(status, error.code(), error.to_string())
+                .hint(format!("{}; nothing was taken", error.hint()))
+        })
 }
 
 /// Makes the pieces durable and waits for what becomes of them.
@@ -194,7 +213,7 @@ async fn take_in(
     for (index, piece) in pieces.into_iter().enumerate() {
         match piece {
             Piece::Event(bytes) => payloads.push((index, bytes)),
-            Piece::TooLarge { size } => oversized.push((index, size)),
+            Piece::TooLarge { size, .. } => oversized.push((index, size)),
         }
     }
     let envelope = Envelope {
@@ -218,8 +237,18 @@ async fn take_in(
     events.sort_by_key(|r| r.index);
     let count = |status| events.iter().filter(|r| r.status == status).count();
     let (accepted, duplicate, refused) = (count("accepted"), count("duplicate"), count("refused"));
-    app.metrics.refused_at_door(events.iter().filter(|r| r.status == "refused" && !r.quarantined).count());
-    Ok(Receipts { accepted, duplicate, refused, events })
+    app.metrics.refused_at_door(
+        events
+            .iter()
+            .filter(|r| r.status == "refused" && !r.quarantined)
+            .count(),
+    );
+    Ok(Receipts {
+        accepted,
+        duplicate,
+        refused,
+        events,
+    })
 }
 
 /// Appends and waits for the verdicts. Also how quarantine is taken in again.
@@ -237,7 +266,11 @@ async fn append_and_wait(
         let offset = first.saturating_add(i64::try_from(n).unwrap_or(i64::MAX));
         match verdicts.as_ref().and_then(|v| v.get(n)) {
             Some(verdict) => judged(index, offset, verdict.clone()),
-            None => Receipt { offset: Some(offset), pending: true, ..receipt(index, "accepted") },
+            None => Receipt {
+                offset: Some(offset),
+                pending: true,
+                ..receipt(index, "accepted")
+            },
         }
     });
     Ok(receipts.collect())
@@ -258,12 +291,16 @@ fn receipt(index: usize, status: &'static str) -> Receipt {
 
 fn judged(index: usize, offset: i64, verdict: Verdict) -> Receipt {
     match verdict {
-        Verdict::Accepted { event_id } => {
-            Receipt { event_id: Some(event_id), offset: Some(offset), ..receipt(index, "accepted") }
-        }
-        Verdict::Duplicate { event_id, offset } => {
-            Receipt { event_id: Some(event_id), offset: Some(offset), ..receipt(index, "duplicate") }
-        }
+        Verdict::Accepted { event_id } => Receipt {
+            event_id: Some(event_id),
+            offset: Some(offset),
+            ..receipt(index, "accepted")
+        },
+        Verdict::Duplicate { event_id, offset } => Receipt {
+            event_id: Some(event_id),
+            offset: Some(offset),
+            ..receipt(index, "duplicate")
+        },
         Verdict::Refused { code, message } => Receipt {
             offset: Some(offset),
             code: Some(code),

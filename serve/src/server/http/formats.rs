@@ -33,17 +33,21 @@ impl Format {
     /// The first format that an `Accept` header names; JSON when it is absent
     /// or takes anything. `None` when it names only others.
     pub fn accepted(header: Option<&str>) -> Option<Self> {
-        let Some(header) = header else { return Some(Self::Json) };
-        header.split(',').find_map(|item| {
-            match item.split(';').next().unwrap_or_default().trim() {
+        let Some(header) = header else {
+            return Some(Self::Json);
+        };
+        header.split(',').find_map(
+            |item| match item.split(';').next().unwrap_or_default().trim() {
                 "application/json" | "application/*" | "*/*" => Some(Self::Json),
-                "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Some(Self::Ndjson),
+                "application/x-ndjson" | "application/ndjson" | "application/jsonl" => {
+                    Some(Self::Ndjson)
+                }
                 "text/csv" => Some(Self::Csv),
                 "application/vnd.apache.arrow.stream" => Some(Self::Arrow),
                 "application/vnd.apache.parquet" => Some(Self::Parquet),
                 _ => None,
-            }
-        })
+            },
+        )
     }
 
     /// The media type.
@@ -60,10 +64,19 @@ impl Format {
     /// An encoder for rows of `schema`.
     pub fn encoder(self, schema: &SchemaRef) -> Result<Box<dyn Encode>, ArrowError> {
         Ok(match self {
-            Self::Json => Box::new(JsonRows { schema: Arc::clone(schema), rows: 0 }),
+            Self::Json => Box::new(JsonRows {
+                schema: Arc::clone(schema),
+                rows: 0,
+            }),
             Self::Ndjson => Box::new(Ndjson),
-            Self::Csv => Box::new(Csv { schema: flat_schema(schema), begun: false }),
-            Self::Arrow => Box::new(ArrowStream(arrow::ipc::writer::StreamWriter::try_new(Vec::new(), schema)?)),
+            Self::Csv => Box::new(Csv {
+                schema: flat_schema(schema),
+                begun: false,
+            }),
+            Self::Arrow => Box::new(ArrowStream(arrow::ipc::writer::StreamWriter::try_new(
+                Vec::new(),
+                schema,
+            )?)),
             Self::Parquet => Box::new(ParquetFile::new(schema)?),
         })
     }
@@ -95,7 +108,11 @@ impl Encode for JsonRows {
             .iter()
             .map(|f| json!({"name": f.name(), "type": f.data_type().to_string()}))
             .collect();
-        Ok(format!("{{\"columns\":{},\"rows\":[", serde_json::Value::from(columns)).into_bytes())
+        Ok(format!(
+            "{{\"columns\":{},\"rows\":[",
+            serde_json::Value::from(columns)
+        )
+        .into_bytes())
     }
 
     fn batch(&mut self, batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
@@ -127,7 +144,11 @@ impl Encode for JsonRows {
     }
 
     fn end(&mut self, elapsed_ms: u128) -> Result<Vec<u8>, ArrowError> {
-        Ok(format!("\n],\"row_count\":{},\"elapsed_ms\":{elapsed_ms}}}\n", self.rows).into_bytes())
+        Ok(format!(
+            "\n],\"row_count\":{},\"elapsed_ms\":{elapsed_ms}}}\n",
+            self.rows
+        )
+        .into_bytes())
     }
 }
 
@@ -186,10 +207,13 @@ impl Encode for Csv {
 
 /// CSV has no lists: they become JSON text.
 fn flat_schema(schema: &SchemaRef) -> SchemaRef {
-    let fields = schema.fields().iter().map(|f| match f.data_type().is_nested() {
-        true => Arc::new(Field::new(f.name(), DataType::Utf8, true)),
-        false => Arc::clone(f),
-    });
+    let fields = schema
+        .fields()
+        .iter()
+        .map(|f| match f.data_type().is_nested() {
+            true => Arc::new(Field::new(f.name(), DataType::Utf8, true)),
+            false => Arc::clone(f),
+        });
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
@@ -260,7 +284,10 @@ impl ParquetFile {
             .build();
         let written = Written::default();
         let writer = ArrowWriter::try_new(written.clone(), Arc::clone(schema), Some(properties))?;
-        Ok(Self { writer: Some(writer), written })
+        Ok(Self {
+            writer: Some(writer),
+            written,
+        })
     }
 
     fn take(&self) -> Vec<u8> {

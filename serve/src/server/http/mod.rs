@@ -34,19 +34,33 @@ pub fn router(app: Shared) -> Router {
         .route("/v1/quarantine/resubmit", post(ops::resubmit))
         .route("/v1/events", post(events::post))
         .route("/v1/sql", post(sql::post))
-        .route("/v1/organization", get(accounts::organization).put(accounts::set_organization))
+        .route(
+            "/v1/organization",
+            get(accounts::organization).put(accounts::set_organization),
+        )
         .route("/v1/accounts", get(accounts::list).post(accounts::add))
         .route("/v1/accounts/{id}", delete(accounts::remove))
         .route("/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/v1/tokens/{id}", delete(tokens::revoke))
         .route("/v1/trails", get(trails::list).post(trails::create))
-        .route("/v1/trails/{name}", get(trails::show).patch(trails::update).delete(trails::remove))
+        .route(
+            "/v1/trails/{name}",
+            get(trails::show)
+                .patch(trails::update)
+                .delete(trails::remove),
+        )
         .route("/v1/trails/{name}/start", post(trails::start))
         .route("/v1/trails/{name}/stop", post(trails::stop))
         .route("/v1/trails/{name}/explain", get(trails::explain))
-        .fallback(async || ApiError::not_found("there is nothing here").hint("docs/http-api.md lists every call"))
+        .fallback(async || {
+            ApiError::not_found("there is nothing here").hint("docs/http-api.md lists every call")
+        })
         .method_not_allowed_fallback(async || {
-            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this call has another method")
+            ApiError::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "this call has another method",
+            )
         })
         .with_state(app)
 }
@@ -88,5 +102,6 @@ pub fn parse<T: serde::de::DeserializeOwned + Default>(body: &[u8]) -> Result<T,
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(T::default());
     }
-    serde_json::from_slice(body).map_err(|e| ApiError::invalid(format!("the body is not what this call takes: {e}")))
+    serde_json::from_slice(body)
+        .map_err(|e| ApiError::invalid(format!("the body is not what this call takes: {e}")))
 }

@@ -31,7 +31,9 @@ pub async fn readyz(State(app): State<Shared>) -> Result<Json<Value>, ApiError> 
     if app.pipeline.is_running() {
         Ok(Json(json!({"status": "ready"})))
     } else {
-        Err(ApiError::unavailable("the pipeline has stopped; the server's log says why"))
+        Err(ApiError::unavailable(
+            "the pipeline has stopped; the server's log says why",
+        ))
     }
 }
 
@@ -41,19 +43,35 @@ pub async fn metrics(State(app): State<Shared>) -> Result<Response, ApiError> {
     let (open_rows, _) = app.history.open_size();
     m.log_end.set(app.log.end());
     m.log_lag.set((app.log.end() - app.verdicts.at()).max(0));
-    m.log_bytes.set(i64::try_from(app.log.bytes()).unwrap_or(i64::MAX));
-    m.open_rows.set(i64::try_from(open_rows).unwrap_or(i64::MAX));
-    for (name, table) in [("history", app.history.table()), ("quarantine", app.history.quarantine())] {
+    m.log_bytes
+        .set(i64::try_from(app.log.bytes()).unwrap_or(i64::MAX));
+    m.open_rows
+        .set(i64::try_from(open_rows).unwrap_or(i64::MAX));
+    for (name, table) in [
+        ("history", app.history.table()),
+        ("quarantine", app.history.quarantine()),
+    ] {
         let files = table.files().files.len();
-        m.table_files.with_label_values(&[name]).set(i64::try_from(files).unwrap_or(i64::MAX));
+        m.table_files
+            .with_label_values(&[name])
+            .set(i64::try_from(files).unwrap_or(i64::MAX));
     }
     m.trails.reset();
     for follower in app.trails.all() {
         let status = follower.trail().read().await.latest().status;
         m.trails.with_label_values(&[&format!("{status:?}")]).inc();
     }
-    let text = m.render().map_err(|e| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", e.to_string()))?;
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+    let text = m
+        .render()
+        .map_err(|e| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", e.to_string()))?;
+    Ok((
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        text,
+    )
+        .into_response())
 }
 
 /// `GET /v1/whoami`.
@@ -76,8 +94,13 @@ fn table_json(table: &Table) -> Value {
 
 /// `GET /v1/status`. Counts over all accounts are for administrators and for
 /// auditors of all accounts; others learn whether things run.
-pub async fn status(State(app): State<Shared>, asked: Authenticated) -> Result<Json<Value>, ApiError> {
-    asked.needs(&app, &[Role::Admin, Role::Auditor], "GetStatus").await?;
+pub async fn status(
+    State(app): State<Shared>,
+    asked: Authenticated,
+) -> Result<Json<Value>, ApiError> {
+    asked
+        .needs(&app, &[Role::Admin, Role::Auditor], "GetStatus")
+        .await?;
     let brief = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "started": app.started.to_rfc3339(),
@@ -128,18 +151,27 @@ async fn full_status(app: &App, mut out: Value) -> Value {
 pub async fn flush_all(app: &App) -> Result<Position, ApiError> {
     let target = Position::at(Partition::embedded(), app.log.end());
     if !app.pipeline.flush(target.clone()).await {
-        return Err(ApiError::unavailable("the pipeline has stopped; the server's log says why"));
+        return Err(ApiError::unavailable(
+            "the pipeline has stopped; the server's log says why",
+        ));
     }
     match app.trails.flush(&target).await.into_iter().next() {
         None => Ok(target),
-        Some((trail, error)) => Err(ApiError::unavailable(format!("trail {trail} cannot deliver: {error}"))
-            .hint("history is committed; the trail goes on by itself once its destination answers")),
+        Some((trail, error)) => Err(ApiError::unavailable(format!(
+            "trail {trail} cannot deliver: {error}"
+        ))
+        .hint("history is committed; the trail goes on by itself once its destination answers")),
     }
 }
 
 /// `POST /v1/flush`.
-pub async fn flush(State(app): State<Shared>, asked: Authenticated) -> Result<Json<Value>, ApiError> {
-    asked.needs(&app, &[Role::Admin, Role::Sender], "Flush").await?;
+pub async fn flush(
+    State(app): State<Shared>,
+    asked: Authenticated,
+) -> Result<Json<Value>, ApiError> {
+    asked
+        .needs(&app, &[Role::Admin, Role::Sender], "Flush")
+        .await?;
     Ok(Json(json!({"committed": flush_all(&app).await?})))
 }
 
@@ -160,18 +192,28 @@ pub async fn resubmit(
     asked: Authenticated,
     body: Bytes,
 ) -> Result<Json<events::Receipts>, ApiError> {
-    asked.needs(&app, &[Role::Admin], "ResubmitQuarantine").await?;
+    asked
+        .needs(&app, &[Role::Admin], "ResubmitQuarantine")
+        .await?;
     let wanted: Resubmit = parse(&body)?;
     let mut query = "SELECT raw_base64 FROM quarantine WHERE true".to_owned();
     if let Some(source) = &wanted.source {
-        query.push_str(&format!(" AND log_source = '{}'", source.replace('\'', "''")));
+        query.push_str(&format!(
+            " AND log_source = '{}'",
+            source.replace('\'', "''")
+        ));
     }
-    for (column, value) in [("log_partition", wanted.partition.map(i64::from)), ("log_offset", wanted.offset)] {
+    for (column, value) in [
+        ("log_partition", wanted.partition.map(i64::from)),
+        ("log_offset", wanted.offset),
+    ] {
         if let Some(value) = value {
             query.push_str(&format!(" AND {column} = {value}"));
         }
     }
-    query.push_str(&format!(" ORDER BY log_source, log_partition, log_offset LIMIT {RESUBMIT_AT_ONCE}"));
+    query.push_str(&format!(
+        " ORDER BY log_source, log_partition, log_offset LIMIT {RESUBMIT_AT_ONCE}"
+    ));
     let changing = Changing {
         name: "ResubmitQuarantine",
         request: json!({"source": wanted.source, "partition": wanted.partition, "offset": wanted.offset}),
@@ -181,11 +223,17 @@ pub async fn resubmit(
     let change = async {
         let rows = own_rows(&app, &asked.principal, &query).await?;
         let decode = |row: &Value| {
-            let text = row.get("raw_base64").and_then(Value::as_str).unwrap_or_default();
-            base64::engine::general_purpose::STANDARD.decode(text).map(Bytes::from)
+            let text = row
+                .get("raw_base64")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            base64::engine::general_purpose::STANDARD
+                .decode(text)
+                .map(Bytes::from)
         };
         let payloads: Result<Vec<Bytes>, _> = rows.iter().map(decode).collect();
-        let payloads = payloads.map_err(|e| ApiError::invalid(format!("quarantine holds no valid base64: {e}")))?;
+        let payloads = payloads
+            .map_err(|e| ApiError::invalid(format!("quarantine holds no valid base64: {e}")))?;
         events::take_again(&app, &asked, payloads).await
     };
     Ok(Json(changing.make(&app, change).await?))

@@ -43,7 +43,9 @@ pub fn api_error(error: &QueryError) -> ApiError {
         answer = answer.hint(hint.clone());
     }
     if let Some((line, column)) = place {
-        answer = answer.with("line", json!(line)).with("column", json!(column));
+        answer = answer
+            .with("line", json!(line))
+            .with("column", json!(column));
     }
     answer
 }
@@ -55,16 +57,26 @@ pub async fn post(
     headers: HeaderMap,
     body: Result<Json<Question>, JsonRejection>,
 ) -> Result<Response, ApiError> {
-    asked.needs(&app, &[Role::Auditor, Role::Admin], "Query").await?;
+    asked
+        .needs(&app, &[Role::Auditor, Role::Admin], "Query")
+        .await?;
     let Json(question) = body.map_err(|e| {
-        ApiError::invalid(e.body_text()).hint("send {\"query\": \"SELECT ...\"} as application/json")
+        ApiError::invalid(e.body_text())
+            .hint("send {\"query\": \"SELECT ...\"} as application/json")
     })?;
     let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
     let Some(format) = Format::accepted(accept) else {
         return Err(ApiError::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", "no such form of an answer")
             .hint("accept application/json, application/x-ndjson, text/csv, application/vnd.apache.arrow.stream or application/vnd.apache.parquet"));
     };
-    let mut asking = Asking { app, asked, query: question.query, started: Instant::now(), rows: 0, told: false };
+    let mut asking = Asking {
+        app,
+        asked,
+        query: question.query,
+        started: Instant::now(),
+        rows: 0,
+        told: false,
+    };
     match asking.begin(format).await {
         Ok(response) => Ok(response.into_response(asking)),
         Err(error) => {
@@ -96,7 +108,11 @@ impl Asking {
     /// Plans the query and takes its first batch, so that what goes wrong at
     /// the start is answered with a status and not with a broken body.
     async fn begin(&mut self, format: Format) -> Result<Begun, QueryError> {
-        let mut rows = self.app.engine.query(&self.asked.principal, &self.query).await?;
+        let mut rows = self
+            .app
+            .engine
+            .query(&self.asked.principal, &self.query)
+            .await?;
         let internal = |e: arrow::error::ArrowError| QueryError::internal(e.to_string());
         let mut encoder = format.encoder(&rows.schema()).map_err(internal)?;
         let mut first = encoder.begin().map_err(internal)?;
@@ -105,21 +121,35 @@ impl Asking {
             self.rows += batch.num_rows();
             first.extend(encoder.batch(&batch).map_err(internal)?);
         }
-        Ok(Begun { format, encoder, rows, first })
+        Ok(Begun {
+            format,
+            encoder,
+            rows,
+            first,
+        })
     }
 
     /// Leaves the query's event in the log.
     async fn record(&mut self, error: Option<&QueryError>) -> Result<(), ApiError> {
         self.told = true;
         let app = Arc::clone(&self.app);
-        app.metrics.query(self.started.elapsed(), error.map(QueryError::code));
-        let act = act_of(self, error.map(|e| (e.code().to_owned(), e.message.clone())));
+        app.metrics
+            .query(self.started.elapsed(), error.map(QueryError::code));
+        let act = act_of(
+            self,
+            error.map(|e| (e.code().to_owned(), e.message.clone())),
+        );
         Ok(app.audit.record(act).await?)
     }
 }
 
 fn act_of(asking: &Asking, error: Option<(String, String)>) -> Act<'_> {
-    let mut act = Act::new("Query", false, &asking.asked.principal, &asking.asked.caller);
+    let mut act = Act::new(
+        "Query",
+        false,
+        &asking.asked.principal,
+        &asking.asked.caller,
+    );
     act.request = json!({"query": asking.query});
     let elapsed = u64::try_from(asking.started.elapsed().as_millis()).unwrap_or(u64::MAX);
     act.response = json!({"rows": asking.rows, "elapsedMs": elapsed});
@@ -137,14 +167,24 @@ impl Drop for Asking {
         let app = Arc::clone(&self.app);
         let asked = std::mem::replace(
             &mut self.asked,
-            Authenticated { principal: Principal::cairn(), caller: Default::default() },
+            Authenticated {
+                principal: Principal::cairn(),
+                caller: Default::default(),
+            },
         );
         let query = std::mem::take(&mut self.query);
         let (started, rows) = (self.started, self.rows);
         app.metrics.query(started.elapsed(), Some("canceled"));
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                let asking = Asking { app, asked, query, started, rows, told: true };
+                let asking = Asking {
+                    app,
+                    asked,
+                    query,
+                    started,
+                    rows,
+                    told: true,
+                };
                 if let Err(e) = asking.app.audit.record(act_of(&asking, Some(error))).await {
                     tracing::error!(error = %e, "a canceled query could not be recorded");
                 }
@@ -159,7 +199,10 @@ impl Begun {
         let body = Body::from_stream(self.into_parts(asking));
         let mut response = Response::new(body);
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media_type));
+        headers.insert(
+            header::CONTENT_TYPE,
+            header::HeaderValue::from_static(media_type),
+        );
         response
     }
 
@@ -169,7 +212,12 @@ impl Begun {
         self,
         asking: Asking,
     ) -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> + Send {
-        let Self { mut encoder, mut rows, first, .. } = self;
+        let Self {
+            mut encoder,
+            mut rows,
+            first,
+            ..
+        } = self;
         async_stream(move |out| async move {
             let mut asking = asking;
             let broken = |e: &dyn std::fmt::Display| std::io::Error::other(e.to_string());
@@ -180,7 +228,9 @@ impl Begun {
                 let part = match batch {
                     Ok(batch) => {
                         asking.rows += batch.num_rows();
-                        encoder.batch(&batch).map_err(|e| QueryError::internal(e.to_string()))
+                        encoder
+                            .batch(&batch)
+                            .map_err(|e| QueryError::internal(e.to_string()))
                     }
                     Err(error) => Err(error),
                 };
@@ -202,11 +252,16 @@ impl Begun {
             }
             // The event first, then the last byte: see the audit module.
             if asking.record(None).await.is_err() {
-                let _ = out.send(Err(broken(&"the query could not be recorded"))).await;
+                let _ = out
+                    .send(Err(broken(&"the query could not be recorded")))
+                    .await;
                 return;
             }
             let elapsed = asking.started.elapsed().as_millis();
-            let end = encoder.end(elapsed).map(Bytes::from).map_err(|e| broken(&e));
+            let end = encoder
+                .end(elapsed)
+                .map(Bytes::from)
+                .map_err(|e| broken(&e));
             let _ = out.send(end).await;
         })
     }
@@ -226,7 +281,11 @@ where
 
 /// Runs a query that another call needs, within the principal's accounts, and
 /// gives back rows as JSON objects. For small answers.
-pub async fn own_rows(app: &App, principal: &Principal, query: &str) -> Result<Vec<Value>, ApiError> {
+pub async fn own_rows(
+    app: &App,
+    principal: &Principal,
+    query: &str,
+) -> Result<Vec<Value>, ApiError> {
     let mut rows = app.engine.query(principal, query).await?;
     let mut encoder = Format::Ndjson
         .encoder(&rows.schema())

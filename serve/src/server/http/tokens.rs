@@ -32,8 +32,12 @@ impl<T: Ord> AllOr<T> {
     pub fn among(self, what: &str) -> Result<Among<T>, ApiError> {
         match self {
             Self::Word(word) if word == "all" => Ok(Among::All),
-            Self::List(list) if !list.is_empty() => Ok(Among::Only(list.into_iter().collect::<BTreeSet<T>>())),
-            _ => Err(ApiError::invalid(format!("{what} is \"all\" or a list of at least one"))),
+            Self::List(list) if !list.is_empty() => {
+                Ok(Among::Only(list.into_iter().collect::<BTreeSet<T>>()))
+            }
+            _ => Err(ApiError::invalid(format!(
+                "{what} is \"all\" or a list of at least one"
+            ))),
         }
     }
 }
@@ -67,7 +71,10 @@ fn token_json(token: &Token) -> Value {
 }
 
 /// `GET /v1/tokens`.
-pub async fn list(State(app): State<Shared>, asked: Authenticated) -> Result<Json<Value>, ApiError> {
+pub async fn list(
+    State(app): State<Shared>,
+    asked: Authenticated,
+) -> Result<Json<Value>, ApiError> {
     asked.needs(&app, &[Role::Admin], "ListTokens").await?;
     let tokens: Vec<Value> = app.registry.tokens().iter().map(token_json).collect();
     Ok(Json(json!({"tokens": tokens})))
@@ -80,15 +87,26 @@ pub async fn create(
     body: Bytes,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     asked.needs(&app, &[Role::Admin], "CreateToken").await?;
-    let CreateToken { role, accounts, name } = parse(&body)?;
-    let role = role.ok_or_else(|| ApiError::invalid("role is missing: sender, auditor or admin"))?;
+    let CreateToken {
+        role,
+        accounts,
+        name,
+    } = parse(&body)?;
+    let role =
+        role.ok_or_else(|| ApiError::invalid("role is missing: sender, auditor or admin"))?;
     let accounts = match (accounts, role) {
         (Some(given), _) => given.among("accounts")?,
         (None, Role::Admin) => Among::All,
-        (None, _) => return Err(ApiError::invalid("accounts is missing: \"all\" or a list of account ids")),
+        (None, _) => {
+            return Err(ApiError::invalid(
+                "accounts is missing: \"all\" or a list of account ids",
+            ));
+        }
     };
     if role == Role::Admin && accounts != Among::All {
-        return Err(ApiError::invalid("an administrator is one for all accounts; leave accounts away or say \"all\""));
+        return Err(ApiError::invalid(
+            "an administrator is one for all accounts; leave accounts away or say \"all\"",
+        ));
     }
     let changing = Changing {
         name: "CreateToken",
@@ -96,9 +114,17 @@ pub async fn create(
         resource: ("CAIRN::Token", name.clone().unwrap_or_default()),
         asked: &asked,
     };
-    let change = async { Ok(app.registry.create_token(&asked.principal.id, role, accounts, name).await?) };
+    let change = async {
+        Ok(app
+            .registry
+            .create_token(&asked.principal.id, role, accounts, name)
+            .await?)
+    };
     let (token, text) = changing.make(&app, change).await?;
-    Ok((StatusCode::CREATED, Json(json!({"id": token.id, "token": text}))))
+    Ok((
+        StatusCode::CREATED,
+        Json(json!({"id": token.id, "token": text})),
+    ))
 }
 
 /// `DELETE /v1/tokens/{id}`.

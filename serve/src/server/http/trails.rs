@@ -25,7 +25,9 @@ use crate::server::explain::RowOfJson;
 use crate::server::trails::{Change, NewTrail};
 
 /// A field that may be absent (keep), null (all, or for ever) or given.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(d: D) -> Result<Option<Option<T>>, D::Error> {
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    d: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::<T>::deserialize(d).map(Some)
 }
 
@@ -74,23 +76,30 @@ impl Wanted {
             new.regions = match among(given, "regions")? {
                 Among::All => Among::All,
                 // Compared in lower case, so kept in lower case.
-                Among::Only(set) => {
-                    Among::Only(set.iter().map(|r| r.trim().to_ascii_lowercase()).collect::<BTreeSet<_>>())
-                }
+                Among::Only(set) => Among::Only(
+                    set.iter()
+                        .map(|r| r.trim().to_ascii_lowercase())
+                        .collect::<BTreeSet<_>>(),
+                ),
             };
         }
         if let Some(given) = self.read_write.take() {
             new.read_write = match given {
                 None => ReadWriteFilter::All,
-                Some(text) => text.parse().map_err(|e| ApiError::invalid(format!("read_write: {e}")))?,
+                Some(text) => text
+                    .parse()
+                    .map_err(|e| ApiError::invalid(format!("read_write: {e}")))?,
             };
         }
         if let Some(given) = self.categories.take() {
             new.categories = among(given, "categories")?;
         }
         if let Some(given) = self.fields.take() {
-            let fields: Result<Vec<FieldSelector>, _> =
-                given.unwrap_or_default().iter().map(|f| f.parse()).collect();
+            let fields: Result<Vec<FieldSelector>, _> = given
+                .unwrap_or_default()
+                .iter()
+                .map(|f| f.parse())
+                .collect();
             new.fields = fields.map_err(|e| ApiError::invalid(format!("fields: {e}")))?;
         }
         Ok(new)
@@ -101,9 +110,9 @@ impl Wanted {
             None => Ok(old),
             Some(None) => Ok(None),
             Some(Some(days @ 1..=36_500)) => Ok(Some(days)),
-            Some(Some(days)) => {
-                Err(ApiError::invalid(format!("retention_days {days} is out of range: 1 to 36500, or null for ever")))
-            }
+            Some(Some(days)) => Err(ApiError::invalid(format!(
+                "retention_days {days} is out of range: 1 to 36500, or null for ever"
+            ))),
         }
     }
 }
@@ -128,7 +137,9 @@ fn version_json(v: &TrailVersion) -> Value {
 fn trail_json(trail: &Trail, follower: &Follower) -> Value {
     let latest = trail.latest();
     let status = follower.status();
-    let rows = follower.table().map(|t| t.files().files.iter().map(|f| f.rows).sum::<u64>());
+    let rows = follower
+        .table()
+        .map(|t| t.files().files.iter().map(|f| f.rows).sum::<u64>());
     let mut out = version_json(latest);
     let more = json!({
         "name": latest.name,
@@ -162,7 +173,10 @@ pub async fn describe(follower: &Arc<Follower>) -> Value {
 /// accounts that are not the auditor's.
 async fn visible(asked: &Authenticated, follower: &Follower) -> bool {
     let trail = follower.trail().read().await;
-    match (asked.principal.readable(), &trail.latest().selector.accounts) {
+    match (
+        asked.principal.readable(),
+        &trail.latest().selector.accounts,
+    ) {
         (Among::All, _) => true,
         (Among::Only(_), Among::All) => false,
         (Among::Only(mine), Among::Only(theirs)) => theirs.is_subset(&mine),
@@ -170,8 +184,13 @@ async fn visible(asked: &Authenticated, follower: &Follower) -> bool {
 }
 
 /// `GET /v1/trails`.
-pub async fn list(State(app): State<Shared>, asked: Authenticated) -> Result<Json<Value>, ApiError> {
-    asked.needs(&app, &[Role::Admin, Role::Auditor], "ListTrails").await?;
+pub async fn list(
+    State(app): State<Shared>,
+    asked: Authenticated,
+) -> Result<Json<Value>, ApiError> {
+    asked
+        .needs(&app, &[Role::Admin, Role::Auditor], "ListTrails")
+        .await?;
     let mut trails = Vec::new();
     for follower in app.trails.all() {
         if visible(&asked, &follower).await {
@@ -187,7 +206,9 @@ pub async fn show(
     asked: Authenticated,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    asked.needs(&app, &[Role::Admin, Role::Auditor], "GetTrail").await?;
+    asked
+        .needs(&app, &[Role::Admin, Role::Auditor], "GetTrail")
+        .await?;
     let follower = find_visible(&app, &asked, &name).await?;
     let mut out = describe(&follower).await;
     let trail = follower.trail().read().await;
@@ -195,12 +216,17 @@ pub async fn show(
     Ok(Json(out))
 }
 
-async fn find_visible(app: &Shared, asked: &Authenticated, name: &str) -> Result<Arc<Follower>, ApiError> {
+async fn find_visible(
+    app: &Shared,
+    asked: &Authenticated,
+    name: &str,
+) -> Result<Arc<Follower>, ApiError> {
     let follower = app.trails.find(name)?;
     match visible(asked, &follower).await {
         true => Ok(follower),
         // As for a trail that does not exist: not even its name is told.
-        false => Err(ApiError::not_found(format!("there is no trail {name:?}")).hint("`cairn trail list` shows all trails")),
+        false => Err(ApiError::not_found(format!("there is no trail {name:?}"))
+            .hint("`cairn trail list` shows all trails")),
     }
 }
 
@@ -212,7 +238,10 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     asked.needs(&app, &[Role::Admin], "CreateTrail").await?;
     let mut wanted: Wanted = parse(&body)?;
-    let name = wanted.name.take().ok_or_else(|| ApiError::invalid("name is missing"))?;
+    let name = wanted
+        .name
+        .take()
+        .ok_or_else(|| ApiError::invalid("name is missing"))?;
     let name = TrailName::new(&name).map_err(|e| ApiError::invalid(e.to_string()))?;
     let new = NewTrail {
         selector: wanted.selector(Selector::default())?,
@@ -231,7 +260,9 @@ pub async fn create(
         resource: ("CAIRN::Trail", new.name.to_string()),
         asked: &asked,
     };
-    let follower = changing.make(&app, app.trails.create(&asked.principal.id, new)).await?;
+    let follower = changing
+        .make(&app, app.trails.create(&asked.principal.id, new))
+        .await?;
     Ok((StatusCode::CREATED, Json(describe(&follower).await)))
 }
 
@@ -245,14 +276,32 @@ pub async fn update(
     asked.needs(&app, &[Role::Admin], "UpdateTrail").await?;
     let mut wanted: Wanted = parse(&body)?;
     if wanted.name.is_some() || wanted.destination.is_some() || wanted.start || wanted.backfill {
-        return Err(ApiError::invalid("name, destination, start and backfill cannot be updated")
-            .hint("a trail elsewhere is another trail: create it; `cairn trail start` starts one"));
+        return Err(
+            ApiError::invalid("name, destination, start and backfill cannot be updated").hint(
+                "a trail elsewhere is another trail: create it; `cairn trail start` starts one",
+            ),
+        );
     }
-    let old = app.trails.find(&name)?.trail().read().await.latest().clone();
+    let old = app
+        .trails
+        .find(&name)?
+        .trail()
+        .read()
+        .await
+        .latest()
+        .clone();
     let selector = wanted.selector(old.selector)?;
     let retention = wanted.retention(old.retention_days)?;
     let request = json!({"name": name, "selector": selector, "retentionDays": retention});
-    change(&app, &asked, "UpdateTrail", request, &name, Change::Update(selector, retention)).await
+    change(
+        &app,
+        &asked,
+        "UpdateTrail",
+        request,
+        &name,
+        Change::Update(selector, retention),
+    )
+    .await
 }
 
 async fn change(
@@ -264,8 +313,15 @@ async fn change(
     change: Change,
 ) -> Result<Json<Value>, ApiError> {
     let resource = ("CAIRN::Trail", name.to_owned());
-    let changing = Changing { name: operation, request, resource, asked };
-    let follower = changing.make(app, app.trails.change(&asked.principal.id, name, change)).await?;
+    let changing = Changing {
+        name: operation,
+        request,
+        resource,
+        asked,
+    };
+    let follower = changing
+        .make(app, app.trails.change(&asked.principal.id, name, change))
+        .await?;
     Ok(Json(describe(&follower).await))
 }
 
@@ -279,7 +335,15 @@ pub async fn start(
     asked.needs(&app, &[Role::Admin], "StartLogging").await?;
     let Start { backfill } = parse(&body)?;
     let request = json!({"name": name, "backfill": backfill});
-    change(&app, &asked, "StartLogging", request, &name, Change::Start { backfill }).await
+    change(
+        &app,
+        &asked,
+        "StartLogging",
+        request,
+        &name,
+        Change::Start { backfill },
+    )
+    .await
 }
 
 /// `POST /v1/trails/{name}/stop`.
@@ -289,7 +353,15 @@ pub async fn stop(
     Path(name): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     asked.needs(&app, &[Role::Admin], "StopLogging").await?;
-    change(&app, &asked, "StopLogging", json!({"name": name}), &name, Change::Stop).await
+    change(
+        &app,
+        &asked,
+        "StopLogging",
+        json!({"name": name}),
+        &name,
+        Change::Stop,
+    )
+    .await
 }
 
 /// `DELETE /v1/trails/{name}`.
@@ -299,7 +371,15 @@ pub async fn remove(
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     asked.needs(&app, &[Role::Admin], "DeleteTrail").await?;
-    change(&app, &asked, "DeleteTrail", json!({"name": name}), &name, Change::Delete).await?;
+    change(
+        &app,
+        &asked,
+        "DeleteTrail",
+        json!({"name": name}),
+        &name,
+        Change::Delete,
+    )
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -318,33 +398,69 @@ pub async fn explain(
     Path(name): Path<String>,
     Query(parameters): Query<ExplainParameters>,
 ) -> Result<Json<Value>, ApiError> {
-    asked.needs(&app, &[Role::Admin, Role::Auditor], "ExplainTrail").await?;
+    asked
+        .needs(&app, &[Role::Admin, Role::Auditor], "ExplainTrail")
+        .await?;
     let follower = find_visible(&app, &asked, &name).await?;
     let id = parameters.event_id.replace('\'', "''");
-    let account = parameters.account.map(|a| format!(" AND account_id = '{a}'")).unwrap_or_default();
-    let query = format!("SELECT {} FROM history WHERE event_id = '{id}'{account}", RowOfJson::COLUMNS);
+    let account = parameters
+        .account
+        .map(|a| format!(" AND account_id = '{a}'"))
+        .unwrap_or_default();
+    let query = format!(
+        "SELECT {} FROM history WHERE event_id = '{id}'{account}",
+        RowOfJson::COLUMNS
+    );
     let rows = own_rows(&app, &asked.principal, &query).await?;
     if rows.is_empty() {
-        return Err(ApiError::not_found(format!("history holds no event {:?}", parameters.event_id))
-            .hint("an event is in history for its 90 days; ask quarantine for what could not become one"));
+        return Err(ApiError::not_found(format!(
+            "history holds no event {:?}",
+            parameters.event_id
+        ))
+        .hint(
+            "an event is in history for its 90 days; ask quarantine for what could not become one",
+        ));
     }
     let trail = follower.trail().read().await;
     let answers: Vec<Value> = rows.iter().map(|row| explain_row(&trail, row)).collect();
-    Ok(Json(json!({"trail": trail.latest().name, "events": answers})))
+    Ok(Json(
+        json!({"trail": trail.latest().name, "events": answers}),
+    ))
 }
 
 fn explain_row(trail: &Trail, row: &Value) -> Value {
     let facts = RowOfJson::new(row);
-    let partition = Partition { source: facts.text("log_source").unwrap_or_default().to_owned(), number: facts.partition() };
+    let partition = Partition {
+        source: facts.text("log_source").unwrap_or_default().to_owned(),
+        number: facts.partition(),
+    };
     let (taken, version, why) = match trail.decide(&partition, facts.offset(), &facts) {
-        Ok(v) => (true, Some(v.version), "every criterion of the version in force holds".to_owned()),
-        Err(Why::NotYetMade) => (false, None, "the event came in before the trail was made".to_owned()),
-        Err(Why::NotDelivering { version, status }) => {
-            (false, Some(version), format!("the trail was not delivering when the event came in (status {status:?})"))
-        }
+        Ok(v) => (
+            true,
+            Some(v.version),
+            "every criterion of the version in force holds".to_owned(),
+        ),
+        Err(Why::NotYetMade) => (
+            false,
+            None,
+            "the event came in before the trail was made".to_owned(),
+        ),
+        Err(Why::NotDelivering { version, status }) => (
+            false,
+            Some(version),
+            format!("the trail was not delivering when the event came in (status {status:?})"),
+        ),
         Err(Why::Refused { version, refusal }) => {
-            let selector = trail.versions().iter().find(|v| v.version == version).map(|v| &v.selector);
-            (false, Some(version), selector.map_or_else(String::new, |s| s.explain(&refusal)))
+            let selector = trail
+                .versions()
+                .iter()
+                .find(|v| v.version == version)
+                .map(|v| &v.selector);
+            (
+                false,
+                Some(version),
+                selector.map_or_else(String::new, |s| s.explain(&refusal)),
+            )
         }
     };
     json!({"event": row, "taken": taken, "version": version, "why": why})

@@ -25,7 +25,9 @@ impl IdSource for Counting {
 
 async fn open(control: &ControlStore) -> Registry {
     let ids = Arc::new(Counting(AtomicU64::new(7)));
-    Registry::open(control.clone(), Arc::new(FixedClock), ids, "test", None).await.unwrap()
+    Registry::open(control.clone(), Arc::new(FixedClock), ids, "test", None)
+        .await
+        .unwrap()
 }
 
 fn control() -> ControlStore {
@@ -38,18 +40,39 @@ async fn a_token_opens_the_door_until_it_is_revoked_also_after_a_restart() {
     let registry = open(&control).await;
     let account = AccountId::new("111111111111").unwrap();
     let accounts = Among::Only([account.clone()].into());
-    registry.create_token("cairn", Role::Admin, Among::All, None).await.unwrap();
-    let (doc, text) = registry.create_token("cairn", Role::Auditor, accounts, None).await.unwrap();
+    registry
+        .create_token("cairn", Role::Admin, Among::All, None)
+        .await
+        .unwrap();
+    let (doc, text) = registry
+        .create_token("cairn", Role::Auditor, accounts, None)
+        .await
+        .unwrap();
     let principal = registry.authenticate(&text).unwrap();
-    assert_eq!((principal.id.as_str(), principal.role), (doc.id.as_str(), Role::Auditor));
+    assert_eq!(
+        (principal.id.as_str(), principal.role),
+        (doc.id.as_str(), Role::Auditor)
+    );
     assert!(!principal.may_write("111111111111"));
     assert_eq!(principal.readable(), Among::Only([account].into()));
 
-    for wrong in ["", "cairn_", &text[..text.len() - 1], &text.replace('_', "-"), &format!("{text}0")] {
-        assert!(registry.authenticate(wrong).is_none(), "{wrong:?} was taken");
+    for wrong in [
+        "",
+        "cairn_",
+        &text[..text.len() - 1],
+        &text.replace('_', "-"),
+        &format!("{text}0"),
+    ] {
+        assert!(
+            registry.authenticate(wrong).is_none(),
+            "{wrong:?} was taken"
+        );
     }
     let stored = serde_json::to_string(&doc).unwrap();
-    assert!(!stored.contains(text.rsplit('_').next().unwrap()), "the secret is stored");
+    assert!(
+        !stored.contains(text.rsplit('_').next().unwrap()),
+        "the secret is stored"
+    );
 
     registry.revoke_token("cairn", &doc.id).await.unwrap();
     assert!(registry.authenticate(&text).is_none());
@@ -59,10 +82,16 @@ async fn a_token_opens_the_door_until_it_is_revoked_also_after_a_restart() {
 #[tokio::test]
 async fn the_last_administrator_stays() {
     let registry = open(&control()).await;
-    let (first, _) = registry.create_token("cairn", Role::Admin, Among::All, None).await.unwrap();
+    let (first, _) = registry
+        .create_token("cairn", Role::Admin, Among::All, None)
+        .await
+        .unwrap();
     let refused = registry.revoke_token("cairn", &first.id).await;
     assert!(matches!(refused, Err(RegistryError::LastAdmin)));
-    registry.create_token("cairn", Role::Admin, Among::All, None).await.unwrap();
+    registry
+        .create_token("cairn", Role::Admin, Among::All, None)
+        .await
+        .unwrap();
     registry.revoke_token("cairn", &first.id).await.unwrap();
 }
 
@@ -71,12 +100,29 @@ async fn accounts_come_and_go_and_come_back() {
     let control = control();
     let registry = open(&control).await;
     let id = AccountId::new("111111111111").unwrap();
-    registry.add_account("sender", id.clone(), None, true).await.unwrap();
-    assert!(registry.add_account("admin", id.clone(), None, false).await.is_err());
-    registry.add_account("admin", id.clone(), Some("prod".to_owned()), false).await.unwrap();
+    registry
+        .add_account("sender", id.clone(), None, true)
+        .await
+        .unwrap();
+    assert!(
+        registry
+            .add_account("admin", id.clone(), None, false)
+            .await
+            .is_err()
+    );
+    registry
+        .add_account("admin", id.clone(), Some("prod".to_owned()), false)
+        .await
+        .unwrap();
     registry.remove_account("admin", &id).await.unwrap();
     assert!(registry.remove_account("admin", &id).await.is_err());
-    let again = registry.add_account("admin", id, None, false).await.unwrap();
-    assert_eq!((again.version, again.name.as_deref(), again.member), (4, Some("prod"), true));
+    let again = registry
+        .add_account("admin", id, None, false)
+        .await
+        .unwrap();
+    assert_eq!(
+        (again.version, again.name.as_deref(), again.member),
+        (4, Some("prod"), true)
+    );
     assert_eq!(open(&control).await.accounts(), vec![again]);
 }

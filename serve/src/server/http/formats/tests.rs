@@ -6,7 +6,11 @@ fn rows() -> RecordBatch {
     let names = StringArray::from(vec![Some("a,\"b\"\n"), None]);
     let list = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), None]);
     RecordBatch::try_from_iter_with_nullable([
-        ("n", Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef, true),
+        (
+            "n",
+            Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef,
+            true,
+        ),
         ("name", Arc::new(names) as ArrayRef, true),
         ("list", Arc::new(list) as ArrayRef, true),
     ])
@@ -41,7 +45,10 @@ fn ndjson_and_csv() {
     assert_eq!(text.lines().count(), 2);
     assert!(text.contains("\"name\":null"), "{text}");
     let text = String::from_utf8(encoded(Format::Csv, &[rows(), rows()])).unwrap();
-    assert!(text.starts_with("n,name,list\n1,\"a,\"\"b\"\"\n\",\"[1,null]\"\n2,,\n"), "{text}");
+    assert!(
+        text.starts_with("n,name,list\n1,\"a,\"\"b\"\"\n\",\"[1,null]\"\n2,,\n"),
+        "{text}"
+    );
     assert_eq!(text.matches("n,name,list").count(), 1);
     assert_eq!(encoded(Format::Csv, &[]), b"n,name,list\n");
 }
@@ -50,16 +57,23 @@ fn ndjson_and_csv() {
 fn arrow_and_parquet_come_back() {
     let bytes = encoded(Format::Arrow, &[rows(), rows()]);
     let reader = arrow::ipc::reader::StreamReader::try_new(bytes.as_slice(), None).unwrap();
-    assert_eq!(reader.map(|b| b.unwrap()).collect::<Vec<_>>(), [rows(), rows()]);
+    assert_eq!(
+        reader.map(|b| b.unwrap()).collect::<Vec<_>>(),
+        [rows(), rows()]
+    );
     let bytes = bytes::Bytes::from(encoded(Format::Parquet, &[rows()]));
-    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(bytes, 100).unwrap();
+    let reader =
+        parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(bytes, 100).unwrap();
     assert_eq!(reader.map(|b| b.unwrap().num_rows()).sum::<usize>(), 2);
 }
 
 #[test]
 fn accept_chooses() {
     assert_eq!(Format::accepted(None), Some(Format::Json));
-    assert_eq!(Format::accepted(Some("text/html, text/csv;q=0.5")), Some(Format::Csv));
+    assert_eq!(
+        Format::accepted(Some("text/html, text/csv;q=0.5")),
+        Some(Format::Csv)
+    );
     assert_eq!(Format::accepted(Some("*/*")), Some(Format::Json));
     assert_eq!(Format::accepted(Some("image/png")), None);
 }

@@ -1,0 +1,231 @@
+use cairn_schemas::selector::{ReadWriteFilter, Selector};
+use cairn_schemas::trail::{Destination, TrailChange};
+use cairn_schemas::{IdSource, TrailId, TrailName};
+use cairn_store::table::{TableOptions, TableSpec};
+
+use super::*;
+use crate::pipeline::PipelineOptions;
+use crate::testing::{ACCOUNT, Rig, event, expected, ids_of};
+
+#[derive(Debug)]
+struct Opener {
+    root: cairn_store::objects::Opened,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+}
+
+#[async_trait]
+impl OpenTable for Opener {
+    async fn open(&self, trail: &TrailVersion) -> Result<Arc<Table>, TableError> {
+        let spec = TableSpec::events(trail.name.as_str())
+            .with_property("cairn.trail_id", trail.id.as_str());
+        let opened = self.root.at("tables/trails/t");
+        let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
+        Ok(Arc::new(
+            Table::open_or_create(&opened, spec, TableOptions::default(), clock, ids).await?,
+        ))
+    }
+}
+
+fn version(
+    number: u64,
+    change: TrailChange,
+    status: TrailStatus,
+    effective: Position,
+) -> TrailVersion {
+    TrailVersion {
+        id: TrailId::new(&"a".repeat(32)).unwrap(),
+        name: TrailName::new("writes").unwrap(),
+        version: number,
+        change,
+        at: Micros(0),
+        by: "test".to_owned(),
+        effective,
+        status,
+        selector: Selector {
+            read_write: ReadWriteFilter::Write,
+            ..Selector::default()
+        },
+        destination: Destination {
+            url: "file:///t".to_owned(),
+            endpoint: None,
+            region: None,
+        },
+        retention_days: None,
+    }
+}
+
+struct Following {
+    follower: Arc<Follower>,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+fn follow(rig: &Rig, trail: Trail) -> Following {
+    let opener = Arc::new(Opener {
+        root: rig.root.clone(),
+        clock: Arc::clone(&rig.clock) as Arc<dyn Clock>,
+        ids: Arc::clone(&rig.ids) as Arc<dyn IdSource>,
+    });
+    let clock = Arc::clone(&rig.clock) as Arc<dyn Clock>;
+    let options = DeliverOptions {
+        commit_interval: Duration::from_secs(3600),
+        ..DeliverOptions::default()
+    };
+    let follower = Follower::new(trail, opener, Arc::clone(&rig.history), clock, options);
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(Arc::clone(&follower).run(stop.clone()));
+    Following {
+        follower,
+        stop,
+        task,
+    }
+}
+
+impl Following {
+    async fn ids(&self, rig: &Rig) -> Vec<String> {
+        rig.flush().await;
+        self.follower.flush(&rig.end()).await.unwrap();
+        let snapshot = self.follower.snapshot().await.unwrap();
+        assert!(
+            snapshot.fresh.is_empty(),
+            "after a flush everything is in files"
+        );
+        ids_of(self.follower.table().unwrap(), &snapshot).await
+    }
+
+    async fn change(&self, rig: &Rig, change: TrailChange, status: TrailStatus) {
+        let mut trail = self.follower.trail().write().await;
+        let next = version(trail.latest().version + 1, change, status, rig.end());
+        trail.push(next).unwrap();
+        drop(trail);
+        self.follower.changed();
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+fn options() -> PipelineOptions {
+    PipelineOptions {
+        commit_interval: Duration::from_secs(3600),
+        ..PipelineOptions::default()
+    }
+}
+
+fn events(range: std::ops::Range<usize>) -> Vec<bytes::Bytes> {
+    range.map(|n| event(ACCOUNT, n)).collect()
+}
+
+fn odd(range: std::ops::Range<usize>) -> Vec<String> {
+    expected(range.filter(|n| n % 2 == 1))
+}
+
+#[tokio::test]
+async fn a_started_trail_holds_exactly_what_its_selector_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::open(dir.path(), 1, options()).await;
+    rig.send(events(0..10)).await;
+    let created = version(1, TrailChange::Created, TrailStatus::Enable, rig.end());
+    let following = follow(&rig, Trail::new(vec![created]).unwrap());
+    rig.send(events(10..20)).await;
+    assert_eq!(following.ids(&rig).await, odd(10..20));
+    following.end().await;
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn rows_that_no_commit_holds_are_visible_in_the_trail() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::open(dir.path(), 1, options()).await;
+    let created = version(1, TrailChange::Created, TrailStatus::Enable, rig.end());
+    let following = follow(&rig, Trail::new(vec![created]).unwrap());
+    assert!(following.ids(&rig).await.is_empty());
+    rig.send(events(0..10)).await;
+    let snapshot = following.follower.snapshot().await.unwrap();
+    assert_eq!(
+        ids_of(following.follower.table().unwrap(), &snapshot).await,
+        odd(0..10)
+    );
+    // Committed to history and not to the trail: still once, from the follower's memory.
+    rig.flush().await;
+    let snapshot = following.follower.snapshot().await.unwrap();
+    assert_eq!(
+        ids_of(following.follower.table().unwrap(), &snapshot).await,
+        odd(0..10)
+    );
+    following.end().await;
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn what_comes_while_stopped_is_not_delivered_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::open(dir.path(), 1, options()).await;
+    let created = version(1, TrailChange::Created, TrailStatus::Enable, rig.end());
+    let following = follow(&rig, Trail::new(vec![created]).unwrap());
+    rig.send(events(0..10)).await;
+    following
+        .change(&rig, TrailChange::Stopped, TrailStatus::Disable)
+        .await;
+    rig.send(events(10..20)).await;
+    assert_eq!(following.ids(&rig).await, odd(0..10));
+    following
+        .change(&rig, TrailChange::Started, TrailStatus::Enable)
+        .await;
+    rig.send(events(20..30)).await;
+    let mut both = odd(0..10);
+    both.extend(odd(20..30));
+    both.sort();
+    assert_eq!(following.ids(&rig).await, both);
+    following.end().await;
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn a_backfill_reads_files_and_a_restart_goes_on_where_it_stood() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::open(dir.path(), 1, options()).await;
+    rig.send(events(0..10)).await;
+    rig.flush().await;
+    rig.close().await;
+    // Nothing of the first ten is in memory now.
+    let rig = Rig::open(dir.path(), 2, options()).await;
+    let created = version(
+        1,
+        TrailChange::Created,
+        TrailStatus::Enable,
+        Position::default(),
+    );
+    let trail = Trail::new(vec![created]).unwrap();
+    let following = follow(&rig, trail.clone());
+    rig.send(events(10..20)).await;
+    assert_eq!(following.ids(&rig).await, odd(0..20));
+    following.end().await;
+    rig.close().await;
+
+    let rig = Rig::open(dir.path(), 3, options()).await;
+    let following = follow(&rig, trail);
+    rig.send(events(20..30)).await;
+    assert_eq!(following.ids(&rig).await, odd(0..30));
+    following.end().await;
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn a_deleted_trail_delivers_what_came_before_and_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::open(dir.path(), 1, options()).await;
+    let created = version(1, TrailChange::Created, TrailStatus::Enable, rig.end());
+    let following = follow(&rig, Trail::new(vec![created]).unwrap());
+    rig.send(events(0..4)).await;
+    following
+        .change(&rig, TrailChange::Deleted, TrailStatus::Disable)
+        .await;
+    rig.send(events(4..8)).await;
+    assert_eq!(following.ids(&rig).await, odd(0..4));
+    following.task.await.unwrap();
+    rig.close().await;
+}
