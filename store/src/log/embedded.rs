@@ -122,7 +122,8 @@ impl EmbeddedLog {
 
     /// Bytes on the disk.
     pub fn bytes(&self) -> u64 {
-        self.shared.with(|s| s.segments.iter().map(|g| g.bytes).sum())
+        self.shared
+            .with(|s| s.segments.iter().map(|g| g.bytes).sum())
     }
 
     /// Why the last append failed; `None` when the last one went well.

@@ -55,7 +55,9 @@ pub(super) enum Fault {
     #[error("the frame's body does not match its checksum")]
     BodyCrc,
     /// A whole frame whose format is unknown.
-    #[error("the frame has format {version}, kind {kind}, which this cairn cannot read; run the newer one")]
+    #[error(
+        "the frame has format {version}, kind {kind}, which this cairn cannot read; run the newer one"
+    )]
     Unknown {
         /// Its version.
         version: u16,

@@ -129,7 +129,10 @@ fn open(files: &dyn LogFiles, dir: &Path, base: i64) -> Result<Found, LogError> 
     file.read_at(&mut bytes, 0).map_err(io)?;
     let header = Header::decode(&bytes).map_err(|f| LogError::damaged(&path, 0, f))?;
     if header.base != base {
-        let what = format!("the segment begins with offset {}, its name does not", header.base);
+        let what = format!(
+            "the segment begins with offset {}, its name does not",
+            header.base
+        );
         return Err(LogError::damaged(&path, 16, what));
     }
     Ok(Found {
@@ -315,7 +318,10 @@ fn step(
     }
     body.resize(header.body_len(), 0);
     segment.file.read_at(body, at + frame::HEADER as u64)?;
-    if let Err(fault) = header.check_body(body).and_then(|()| readable(&header, body)) {
+    if let Err(fault) = header
+        .check_body(body)
+        .and_then(|()| readable(&header, body))
+    {
         return Ok(Err(fault));
     }
     walk.at = end;

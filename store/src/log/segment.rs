@@ -61,7 +61,9 @@ impl Header {
     /// The inverse.
     pub(super) fn decode(bytes: &[u8; HEADER as usize]) -> Result<Self, Fault> {
         let (four, eight) = (
-            |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]),
+            |at: usize| {
+                u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+            },
             |at: usize| {
                 let mut out = [0; 8];
                 out.copy_from_slice(&bytes[at..at + 8]);

@@ -115,7 +115,6 @@ impl Writer {
         //    recovery cuts, or whole frames that nobody was told about, which
         //    it keeps.
         // 3. The sync. A crash before it comes back is like one at 2.
-        let path = self.shared.path(self.tip.header.base);
         if let Err(error) = file.write_at(&group.bytes, group.position) {
             return Err(self.give_up("writing", &*file, error));
         }
@@ -123,7 +122,12 @@ impl Writer {
             return Err(self.give_up("syncing", &*file, error));
         }
         // 4. Durable: readers may see it, and then the senders hear of it.
-        tracing::trace!(path = %path.display(), appends = appends.len(), bytes = total, "log group durable");
+        tracing::trace!(
+            segment = self.tip.header.base,
+            appends = appends.len(),
+            bytes = total,
+            "log group durable"
+        );
         self.tip.bytes += total;
         self.tip.closed = false;
         self.next = next;
@@ -217,7 +221,12 @@ impl Writer {
     /// Never touches this file again, but for taking back its broken tail. That
     /// helps a full disk and is not needed for safety: the next segment's
     /// header says where the durable part ends.
-    fn give_up(&mut self, doing: &'static str, file: &dyn LogFile, error: std::io::Error) -> LogError {
+    fn give_up(
+        &mut self,
+        doing: &'static str,
+        file: &dyn LogFile,
+        error: std::io::Error,
+    ) -> LogError {
         self.tip.file = None;
         let path = self.shared.path(self.tip.header.base);
         if let Err(second) = file.set_len(self.tip.bytes) {
