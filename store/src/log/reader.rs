@@ -76,15 +76,15 @@ impl LogReader {
     pub async fn try_next(&mut self, max_bytes: usize) -> Result<Vec<LogBatch>, LogError> {
         let (batches, cursor) = match self.shared.locate(self.position, max_bytes)? {
             Source::Nothing => return Ok(Vec::new()),
-            Source::Memory(groups) => self.from_memory(&groups, max_bytes)?,
-            Source::File { segment } => self.from_file(segment, max_bytes).await?,
+            Source::Memory(groups) => self.read_memory(&groups, max_bytes)?,
+            Source::File { segment } => self.read_files(segment, max_bytes).await?,
         };
         self.cursor = Some(cursor);
         self.position = batches.last().map_or(self.position, LogBatch::next);
         Ok(batches)
     }
 
-    fn from_memory(
+    fn read_memory(
         &self,
         groups: &[Arc<Group>],
         max_bytes: usize,
@@ -107,7 +107,7 @@ impl LogReader {
         Ok((gather.batches, cursor))
     }
 
-    async fn from_file(
+    async fn read_files(
         &self,
         segment: Segment,
         max_bytes: usize,

@@ -115,7 +115,6 @@ impl Writer {
         //    recovery cuts, or whole frames that nobody was told about, which
         //    it keeps.
         // 3. The sync. A crash before it comes back is like one at 2.
-        let path = self.shared.path(self.tip.header.base);
         if let Err(error) = file.write_at(&group.bytes, group.position) {
             return Err(self.give_up("writing", &*file, error));
         }
@@ -123,7 +122,12 @@ impl Writer {
             return Err(self.give_up("syncing", &*file, error));
         }
         // 4. Durable: readers may see it, and then the senders hear of it.
-        tracing::trace!(path = %path.display(), appends = appends.len(), bytes = total, "log group durable");
+        tracing::trace!(
+            segment = self.tip.header.base,
+            appends = appends.len(),
+            bytes = total,
+            "log group durable"
+        );
         self.tip.bytes += total;
         self.tip.closed = false;
         self.next = next;
