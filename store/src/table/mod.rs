@@ -42,6 +42,7 @@ use tokio::time::Instant;
 use url::Url;
 
 pub use age::{ExpireReport, VacuumGrace, VacuumReport};
+pub use compact::{CompactPolicy, CompactReport};
 
 pub use error::TableError;
 pub use read::RowStream;
@@ -71,6 +72,9 @@ pub struct Table {
     store_url: Url,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
+    /// Held through a whole compaction or expiry: one at a time. Taken before
+    /// `head`.
+    maintenance: tokio::sync::Mutex<()>,
     /// Held by whoever commits or refreshes: one at a time.
     head: tokio::sync::Mutex<Head>,
     /// What readers see; replaced as a whole after each change of `head`.
@@ -139,6 +143,7 @@ impl Table {
         Ok(Self {
             layout: parquet::Layout::new(&spec, &options.parquet),
             store_url: opened.store_url.clone(),
+            maintenance: tokio::sync::Mutex::new(()),
             head: tokio::sync::Mutex::new(Head {
                 cleaned: state.version,
                 state,
