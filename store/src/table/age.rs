@@ -205,6 +205,9 @@ impl Table {
             doomed.push(object.location);
         }
         self.delete(doomed, "vacuum").await?;
+        // Should one have escaped the list, it is an orphan to the next run.
+        let mut head = self.head.lock().await;
+        head.state.removed.retain(|_, at| *at >= removed_before);
         Ok(report)
     }
 

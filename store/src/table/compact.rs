@@ -31,8 +31,8 @@ pub struct CompactPolicy {
     pub small_bytes: u64,
     /// A new file is closed at about this size.
     pub target_bytes: u64,
-    /// So many small files of a day that is not over are worth it; of a day
-    /// that is over, two are.
+    /// So many small files of like size are worth it while their day lasts;
+    /// once it is over, two of any size are.
     pub min_files: usize,
     /// At most so many at a time: each holds a batch of rows in memory.
     pub max_files: usize,
@@ -151,7 +151,7 @@ impl Table {
             .iter()
             .map(|l| reading.stream(l.file.clone()))
             .collect();
-        let mut merge = Merge::new(streams, self.layout.sort()).await?;
+        let mut merge = Merge::new(self.spec.name.clone(), streams, self.layout.sort()).await?;
         let rows = group.iter().map(|l| l.file.rows).sum::<u64>();
         let job = Job {
             layout: self.layout.clone(),
@@ -294,35 +294,51 @@ impl Job {
 }
 
 /// The groups of small files worth putting together, each of one day and in
-/// the order of the log.
+/// the order of the log. While a day lasts only files of like size go
+/// together, so that a row is written anew a few times in all and not at every
+/// run; once it is over, whatever is small goes together.
 fn groups(state: &State, policy: &CompactPolicy, today: i32) -> Vec<Group> {
-    let mut days: BTreeMap<i32, Group> = BTreeMap::new();
+    let mut tiers: BTreeMap<(i32, u32), Group> = BTreeMap::new();
     for live in state.files.values() {
-        if live.file.size < policy.small_bytes {
-            let small = days.entry(live.file.ingest_date).or_default();
+        let (day, size) = (live.file.ingest_date, live.file.size);
+        if size < policy.small_bytes {
+            let tier = if day < today { 0 } else { tier(size) };
+            let small = tiers.entry((day, tier)).or_default();
             small.push(Arc::clone(live));
         }
     }
     let mut groups = Vec::new();
-    for (day, mut small) in days {
+    for ((day, _), mut small) in tiers {
         small.sort_by_key(|l| l.file.offsets.first().map(|r| r.first));
         let enough = match day < today {
             true => 2,
             false => policy.min_files.max(2),
         };
-        let (mut of_day, mut group, mut bytes) = (Vec::new(), Group::new(), 0);
-        for live in small {
-            let full = group.len() >= policy.max_files.max(2)
-                || (group.len() >= 2 && bytes + live.file.size > policy.max_bytes);
-            if full {
-                of_day.push(std::mem::take(&mut group));
-                bytes = 0;
-            }
-            bytes += live.file.size;
-            group.push(live);
-        }
-        of_day.push(group);
-        groups.extend(of_day.into_iter().filter(|g| g.len() >= enough));
+        let whole = cut(small, policy).into_iter();
+        groups.extend(whole.filter(|g| g.len() >= enough));
     }
+    groups
+}
+
+/// Sizes within a factor of eight of each other, from 128 KiB on.
+fn tier(size: u64) -> u32 {
+    (size >> 17).checked_ilog2().map_or(0, |n| n / 3 + 1)
+}
+
+/// `small` in groups within the policy's bounds.
+fn cut(small: Group, policy: &CompactPolicy) -> Vec<Group> {
+    let mut groups = Vec::new();
+    let (mut group, mut bytes) = (Group::new(), 0);
+    for live in small {
+        let full = group.len() >= policy.max_files.max(2)
+            || (group.len() >= 2 && bytes + live.file.size > policy.max_bytes);
+        if full {
+            groups.push(std::mem::take(&mut group));
+            bytes = 0;
+        }
+        bytes += live.file.size;
+        group.push(live);
+    }
+    groups.push(group);
     groups
 }

@@ -27,6 +27,7 @@ struct Cursor {
 /// It holds one batch of each input, and those that the rows of the batch
 /// under way come from.
 pub(super) struct Merge {
+    table: String,
     cursors: Vec<Cursor>,
     held: Vec<RecordBatch>,
     /// The next row of every input that has one.
@@ -37,10 +38,12 @@ pub(super) struct Merge {
 impl Merge {
     /// Takes the first batch of every stream.
     pub(super) async fn new(
+        table: String,
         streams: Vec<RowStream>,
         sort: Option<usize>,
     ) -> Result<Self, TableError> {
         let mut merge = Self {
+            table,
             cursors: Vec::with_capacity(streams.len()),
             held: Vec::new(),
             next: BinaryHeap::new(),
@@ -107,7 +110,7 @@ impl Merge {
             return Ok(None);
         }
         let batch = self.gather(&picks).map_err(|e| TableError::Refused {
-            table: String::new(),
+            table: self.table.clone(),
             reason: format!("rows cannot be merged: {e}"),
         })?;
         self.release();

@@ -87,7 +87,7 @@ struct Head {
     state: State,
     /// When the store last said that nothing stands after `state`.
     seen: Instant,
-    /// When the log was last cleaned, by version.
+    /// The version at which the log was last cleaned.
     cleaned: i64,
 }
 
@@ -145,7 +145,7 @@ impl Table {
             store_url: opened.store_url.clone(),
             maintenance: tokio::sync::Mutex::new(()),
             head: tokio::sync::Mutex::new(Head {
-                cleaned: state.version,
+                cleaned: 0,
                 state,
                 seen: Instant::now(),
             }),
