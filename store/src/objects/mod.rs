@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use object_store::path::Path;
-use object_store::{ClientOptions, ObjectStore};
+use object_store::{ClientOptions, ObjectStore, RetryConfig};
 use url::Url;
 
 pub use local::DurableLocal;
@@ -174,7 +174,13 @@ fn open_s3(url: &Url, settings: &ObjectSettings) -> Result<Opened, String> {
         .with_region(settings.region.as_deref().unwrap_or("us-east-1"))
         .with_virtual_hosted_style_request(settings.virtual_hosted)
         .with_conditional_put(S3ConditionalPut::ETagMatch)
-        .with_client_options(client);
+        .with_client_options(client)
+        // Whoever asked tries again too, and is to hear of an outage soon.
+        .with_retry(RetryConfig {
+            max_retries: 3,
+            retry_timeout: Duration::from_secs(30),
+            ..RetryConfig::default()
+        });
     if let Some(endpoint) = &settings.endpoint {
         builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
     }

@@ -100,6 +100,7 @@ impl Table {
                 "expiry up to a moment that is not in the past; check the machine's clock and the retention",
             ));
         }
+        let _only = self.maintenance.lock().await;
         let mut head = self.head.lock().await;
         self.catch_up(&mut head).await?;
         let old: BTreeSet<String> = expired(&head.state, before)
@@ -204,6 +205,9 @@ impl Table {
             doomed.push(object.location);
         }
         self.delete(doomed, "vacuum").await?;
+        // Should one have escaped the list, it is an orphan to the next run.
+        let mut head = self.head.lock().await;
+        head.state.removed.retain(|_, at| *at >= removed_before);
         Ok(report)
     }
 

@@ -248,6 +248,7 @@ impl Table {
                     if ours {
                         return self.settle(head, &lines).await;
                     }
+                    super::check(&self.spec, &head.state)?;
                     overtaken += 1;
                 }
                 Ok(None) => attempt += 1,

@@ -63,6 +63,18 @@ impl RowsHash {
         }
     }
 
+    /// The inverse of [`Self::to_hex`].
+    pub(super) fn from_hex(text: &str) -> Option<Self> {
+        let mut limbs = [0u64; 4];
+        if text.len() != 64 {
+            return None;
+        }
+        for (n, limb) in limbs.iter_mut().rev().enumerate() {
+            *limb = u64::from_str_radix(text.get(n * 16..n * 16 + 16)?, 16).ok()?;
+        }
+        Some(Self(limbs))
+    }
+
     /// 64 hexadecimal digits, the most significant first.
     pub(super) fn to_hex(self) -> String {
         let limbs = self.0;

@@ -161,10 +161,7 @@ impl DeltaLog {
         let found = self.find().await?;
         for version in found.checkpoints.iter().rev() {
             match self.read_checkpoint(*version).await {
-                Ok(mut state) => {
-                    self.follow(&mut state).await?;
-                    return self.head(state, &found).map(Some);
-                }
+                Ok(state) => return self.head(state, &found).await.map(Some),
                 // An older one, or the entries from the first on, tell the
                 // same as long as they are there.
                 Err(error) => {
@@ -172,27 +169,28 @@ impl DeltaLog {
                 }
             }
         }
-        let mut state = State {
+        let state = State {
             version: -1,
             ..State::default()
         };
-        self.follow(&mut state).await?;
-        if state.version < 0 && found.newest.is_none() && found.checkpoints.is_empty() {
-            return Ok(None);
-        }
-        self.head(state, &found).map(Some)
+        let state = self.head(state, &found).await?;
+        Ok((state.version >= 0).then_some(state))
     }
 
-    /// Checks that no entry is missing below those that the list showed.
-    fn head(&self, state: State, found: &Found) -> Result<State, TableError> {
+    /// Brings `state` to the head, and checks that no entry is missing below
+    /// those that the list showed. An entry may be there and not be found once.
+    async fn head(&self, mut state: State, found: &Found) -> Result<State, TableError> {
         let newest = found.newest.max(found.checkpoints.last().copied());
-        match newest {
-            Some(newest) if newest > state.version => Err(self.damaged(format!(
-                "{} is missing, and later entries are there",
-                self.entry_key(state.version + 1)
-            ))),
-            _ => Ok(state),
+        for _ in 0..REREADS {
+            self.follow(&mut state).await?;
+            if newest <= Some(state.version) {
+                return Ok(state);
+            }
         }
+        Err(self.damaged(format!(
+            "{} is missing, and later entries are there",
+            self.entry_key(state.version + 1)
+        )))
     }
 
     /// Lists the log, from the last checkpoint on where its hint can be read.

@@ -42,6 +42,7 @@ use tokio::time::Instant;
 use url::Url;
 
 pub use age::{ExpireReport, VacuumGrace, VacuumReport};
+pub use compact::{CompactPolicy, CompactReport};
 
 pub use error::TableError;
 pub use read::RowStream;
@@ -71,6 +72,9 @@ pub struct Table {
     store_url: Url,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
+    /// Held through a whole compaction or expiry: one at a time. Taken before
+    /// `head`.
+    maintenance: tokio::sync::Mutex<()>,
     /// Held by whoever commits or refreshes: one at a time.
     head: tokio::sync::Mutex<Head>,
     /// What readers see; replaced as a whole after each change of `head`.
@@ -83,7 +87,7 @@ struct Head {
     state: State,
     /// When the store last said that nothing stands after `state`.
     seen: Instant,
-    /// When the log was last cleaned, by version.
+    /// The version at which the log was last cleaned.
     cleaned: i64,
 }
 
@@ -139,8 +143,9 @@ impl Table {
         Ok(Self {
             layout: parquet::Layout::new(&spec, &options.parquet),
             store_url: opened.store_url.clone(),
+            maintenance: tokio::sync::Mutex::new(()),
             head: tokio::sync::Mutex::new(Head {
-                cleaned: state.version,
+                cleaned: 0,
                 state,
                 seen: Instant::now(),
             }),

@@ -165,8 +165,9 @@ pub struct TableOptions {
     /// A checkpoint after so many commits; 0 for none.
     pub checkpoint_every: i64,
     /// How long entries of the Delta log are kept that a checkpoint has made
-    /// superfluous. Far longer than any writer can be paused: one that slept
-    /// through this must find its place in the log taken.
+    /// superfluous. Hours at the least: a writer that slept for an hour reads
+    /// the table anew before it commits, one that slept for less must find its
+    /// place in the log taken.
     pub log_retention: Duration,
     /// How often one step is tried before the caller is told.
     pub attempts: u32,

@@ -1,1 +1,198 @@
+//! Expiry, vacuum and the log's own cleaning.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use cairn_schemas::Micros;
+use futures::TryStreamExt;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+
+use super::support::*;
+use crate::objects::Opened;
+use crate::table::{CompactPolicy, Table, TableError, TableOptions, TableSpec, VacuumGrace};
+
+/// A table whose clock is `clock`, with ten rows of each of `days` days that
+/// end today.
+async fn aged(opened: &Opened, clock: &Arc<TestClock>, days: i64) -> Table {
+    let table = Table::open_or_create(
+        opened,
+        TableSpec::events("history"),
+        options(),
+        Arc::clone(clock) as _,
+        Arc::new(TestIds),
+    )
+    .await
+    .unwrap();
+    for n in 0..days {
+        let ingested = NOON - (days - 1 - n) * DAY;
+        table
+            .commit(
+                vec![events_at(n * 10, n * 10 + 10, ingested)],
+                &at(n * 10),
+                &at(n * 10 + 10),
+            )
+            .await
+            .unwrap();
+    }
+    table
+}
+
+async fn objects(opened: &Opened) -> usize {
+    let all: Vec<_> = opened
+        .store
+        .list(Some(&opened.prefix))
+        .try_collect()
+        .await
+        .unwrap();
+    all.iter()
+        .filter(|o| o.location.as_ref().contains("ingest_date="))
+        .count()
+}
+
+const NO_GRACE: VacuumGrace = VacuumGrace {
+    removed: Duration::ZERO,
+    orphans: Duration::ZERO,
+};
+
+#[tokio::test]
+async fn expired_files_go_and_their_objects_after_the_grace() {
+    let (opened, clock) = (memory(), clock());
+    let table = aged(&opened, &clock, 5).await;
+    let reader = table.files();
+    let report = table.expire(Micros(NOON - 2 * DAY)).await.unwrap();
+    assert_eq!((report.files, report.rows), (2, 20));
+    assert_eq!(table.files().files.len(), 3);
+    assert_eq!(table.position(), at(50));
+    assert_eq!(rows(&table).await.len(), 30);
+    assert_eq!(table.expire(Micros(NOON - 2 * DAY)).await.unwrap().files, 0);
+
+    // Within the grace a reader of the older listing reads on.
+    let kept = table.vacuum(VacuumGrace::default()).await.unwrap();
+    assert_eq!((kept.removed, kept.orphans), (0, 0));
+    let old: Vec<_> = table
+        .read(&reader.files[0], None)
+        .try_collect()
+        .await
+        .unwrap();
+    assert_eq!(old.iter().map(|b| b.num_rows()).sum::<usize>(), 10);
+
+    clock.0.fetch_add(7 * 3600 * 1_000_000, Ordering::SeqCst);
+    let gone = table.vacuum(VacuumGrace::default()).await.unwrap();
+    assert_eq!(gone.removed, 2);
+    assert_eq!(objects(&opened).await, 3);
+    let error = table
+        .read(&reader.files[0], None)
+        .try_collect::<Vec<_>>()
+        .await
+        .unwrap_err();
+    assert!(matches!(error, TableError::Unavailable { .. }), "{error}");
+    assert_eq!(rows(&open(&opened).await).await.len(), 30);
+}
+
+#[tokio::test]
+async fn a_clock_that_jumped_removes_nothing() {
+    let (opened, clock) = (memory(), clock());
+    let table = aged(&opened, &clock, 5).await;
+    let future = table.expire(Micros(NOON + DAY)).await;
+    assert!(matches!(future, Err(TableError::Refused { .. })));
+    clock.0.fetch_add(3650 * DAY, Ordering::SeqCst);
+    let jumped = table.expire(Micros(NOON + 3560 * DAY)).await.unwrap_err();
+    assert!(jumped.to_string().contains("expire_gap"), "{jumped}");
+    // Also when events came in under the wrong clock.
+    table
+        .commit(vec![events_at(50, 60, NOON + 3650 * DAY)], &at(50), &at(60))
+        .await
+        .unwrap();
+    let jumped = table.expire(Micros(NOON + 3560 * DAY)).await.unwrap_err();
+    assert!(matches!(jumped, TableError::Refused { .. }));
+    assert_eq!(rows(&table).await, expected(60));
+}
+
+#[tokio::test]
+async fn orphans_go_and_nothing_else() {
+    let (opened, clock) = (memory(), clock());
+    clock.0.store(i64::MAX / 2, Ordering::SeqCst);
+    let table = aged(&opened, &clock, 3).await;
+    let orphan = opened.at("ingest_date=2025-11-22/000000000000-000000000009-x-0.parquet");
+    opened
+        .store
+        .put(&orphan.prefix, PutPayload::from("half a file"))
+        .await
+        .unwrap();
+    let young = table.vacuum(VacuumGrace::default()).await.unwrap();
+    assert_eq!(
+        young.orphans, 0,
+        "its writer may still be about to commit it"
+    );
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let report = table.vacuum(NO_GRACE).await.unwrap();
+    assert_eq!((report.removed, report.orphans), (0, 1));
+    assert_eq!(rows(&table).await, expected(30));
+    assert_eq!(objects(&opened).await, 3);
+}
+
+#[tokio::test]
+async fn compacted_files_are_vacuumed_and_the_new_one_stays() {
+    let (opened, clock) = (memory(), clock());
+    // Long ago by the store's clock, so that every grace is over.
+    clock.0.store(1_000_000_000_000_000, Ordering::SeqCst);
+    let table = open(&opened).await;
+    drop(table);
+    let table = aged(&opened, &clock, 1).await;
+    for n in 1..6 {
+        let (from, to) = (n * 10, n * 10 + 10);
+        table
+            .commit(vec![events(from, to)], &at(from), &at(to))
+            .await
+            .unwrap();
+    }
+    let narrow = CompactPolicy {
+        min_files: 2,
+        ..CompactPolicy::default()
+    };
+    assert_eq!(table.compact(&narrow).await.unwrap().removed, 6);
+    clock.0.store(i64::MAX / 2, Ordering::SeqCst);
+    let report = table.vacuum(VacuumGrace::default()).await.unwrap();
+    assert_eq!((report.removed, report.orphans), (6, 0));
+    assert_eq!(objects(&opened).await, 1);
+    assert_eq!(rows(&open(&opened).await).await, expected(60));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_logs_old_entries_go_and_the_table_opens_from_the_checkpoint() {
+    let (opened, clock) = (memory(), clock());
+    let table = Table::open_or_create(
+        &opened,
+        TableSpec::events("history"),
+        TableOptions {
+            log_retention: Duration::ZERO,
+            ..options()
+        },
+        clock,
+        Arc::new(TestIds),
+    )
+    .await
+    .unwrap();
+    for n in 0..6 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        table
+            .commit(
+                vec![events(n * 10, n * 10 + 10)],
+                &at(n * 10),
+                &at(n * 10 + 10),
+            )
+            .await
+            .unwrap();
+    }
+    let cleaned = table.try_clean_log(6).await.unwrap();
+    // Entries 0 to 5, and the checkpoint of 3.
+    assert_eq!(cleaned, 7);
+    let again = open(&opened).await;
+    assert_eq!(rows(&again).await, expected(60));
+    again
+        .commit(vec![events(60, 70)], &at(60), &at(70))
+        .await
+        .unwrap();
+    assert_eq!(rows(&open(&opened).await).await, expected(70));
+}

@@ -100,7 +100,7 @@ async fn a_batch_over_midnight_becomes_a_file_per_day() {
         listing.files[0]
             .path
             .as_ref()
-            .contains("/ingest_date=2026-11-22/000000000010-")
+            .contains("/ingest_date=2025-11-22/000000000010-")
     );
     assert_eq!(rows(&table).await, expected(30));
 }

@@ -29,8 +29,8 @@ use crate::objects::Opened;
 use crate::table::{Table, TableError, TableOptions, TableSpec};
 
 pub(super) const DAY: i64 = 86_400_000_000;
-/// 2026-11-22T12:00:00Z.
-pub(super) const NOON: i64 = 1_795_348_800_000_000;
+/// 2025-11-22T12:00:00Z, which every real clock has passed.
+pub(super) const NOON: i64 = 1_763_812_800_000_000;
 
 #[derive(Debug)]
 pub(super) struct TestClock(pub(super) AtomicI64);
