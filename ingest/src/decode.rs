@@ -175,4 +175,4 @@ pub(crate) fn json_string(literal: &[u8]) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -217,7 +217,7 @@ impl RowBuilder {
             .append_option(event.additional_event_data);
         self.user_identity.append_option(event.user_identity);
         self.late.append_value(event.late);
-        self.push_flags(event.flags.union(meta.flags));
+        self.push_flags(event.flags | meta.flags);
         self.sender.append_value(meta.sender);
         self.log_source.append_value(meta.log_source);
         self.log_partition.append_value(meta.log_partition);
@@ -283,4 +283,4 @@ impl RowBuilder {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

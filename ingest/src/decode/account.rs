@@ -76,6 +76,3 @@ fn check(text: &str, context: &Context<'_>) -> Result<(), Refusal> {
         _ => Ok(()),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -54,6 +54,3 @@ pub(crate) fn recognise(values: &Values<'_, '_>) -> Option<Dialect> {
 fn count(fields: &Fields, of: &[Top]) -> usize {
     of.iter().filter(|field| fields.has(**field)).count()
 }
-
-#[cfg(test)]
-mod tests;

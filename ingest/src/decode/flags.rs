@@ -41,12 +41,6 @@ impl Flags {
         self.0 |= other.0;
     }
 
-    /// The notes of both.
-    #[must_use]
-    pub fn union(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
     /// Whether every note of `other` is here.
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -57,11 +51,30 @@ impl Flags {
         self.0 == 0
     }
 
+    #[cfg(test)]
+    pub(crate) fn bit(bit: u32) -> Self {
+        Self(1 << bit)
+    }
+
     /// The names of the notes.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         NAMES
             .into_iter()
             .filter(move |(flag, _)| self.contains(*flag))
             .map(|(_, name)| name)
+    }
+}
+
+impl std::ops::BitOr for Flags {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl std::ops::BitAnd for Flags {
+    type Output = Self;
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 }

@@ -111,7 +111,9 @@ impl<'b> RowFacts<'b> {
         } else {
             0..0
         };
-        range.filter_map(|i| column.is_valid(i).then(|| column.value(i)))
+        range
+            .filter(|i| column.is_valid(*i))
+            .map(|i| column.value(i))
     }
 }
 
