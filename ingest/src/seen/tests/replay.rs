@@ -8,7 +8,7 @@ use cairn_schemas::{Micros, Partition, Position};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::{flip, runs, small, spread};
+use super::{flip, runs, scratch, small, spread};
 use crate::seen::*;
 
 /// Key and content of each record of each partition.
@@ -71,7 +71,7 @@ impl World {
     fn new(log: Log) -> Self {
         let start = vec![0; log.len()];
         let mut world = Self {
-            dir: TempDir::new().unwrap(),
+            dir: scratch(),
             log,
             index: None,
             work: None,
@@ -135,10 +135,14 @@ impl World {
         match loss {
             Loss::Nothing => {}
             Loss::Run(n) => {
-                file(*n).map(fs::remove_file);
+                if let Some(path) = file(*n) {
+                    fs::remove_file(path).unwrap();
+                }
             }
             Loss::Byte(n, position) => {
-                file(*n).map(|path| flip(path, *position));
+                if let Some(path) = file(*n) {
+                    flip(path, *position);
+                }
             }
             Loss::Manifest => {
                 let _ = fs::remove_file(manifest);
