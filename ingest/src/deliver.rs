@@ -9,7 +9,7 @@
 //! While a follower keeps up it reads the newest rows from memory. It reads
 //! files only after a start, a backfill, or a long outage of its destination.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
@@ -23,7 +23,7 @@ use cairn_store::table::{Listing, Table, TableError};
 use cairn_store::view::TableSnapshot;
 use futures::TryStreamExt;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, RwLock};
+use tokio::sync::{Notify, OnceCell, RwLock};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -102,7 +102,7 @@ pub struct Follower {
     /// for reading while rows are judged, so that no row at or beyond that
     /// position was judged by the version before.
     trail: RwLock<Trail>,
-    table: OnceLock<Arc<Table>>,
+    table: OnceCell<Arc<Table>>,
     opener: Arc<dyn OpenTable>,
     history: Arc<History>,
     clock: Arc<dyn Clock>,
@@ -131,7 +131,7 @@ impl Follower {
         };
         Arc::new(Self {
             trail: RwLock::new(trail),
-            table: OnceLock::new(),
+            table: OnceCell::new(),
             opener,
             history,
             clock,
@@ -189,8 +189,8 @@ impl Follower {
     /// memory, and what the newest rows of history will add. While the trail
     /// catches up from far behind, the last part is left out.
     pub async fn snapshot(&self) -> Result<TableSnapshot, String> {
+        let table = self.table_or_open().await.map_err(|e| e.to_string())?;
         let trail = self.trail.read().await;
-        let table = self.table.get().ok_or_else(|| self.not_open())?;
         loop {
             let (listing, mut fresh, scanned) = {
                 let state = self.state.lock();
@@ -213,11 +213,6 @@ impl Follower {
             }
             return Ok(view(table, &listing, fresh));
         }
-    }
-
-    fn not_open(&self) -> String {
-        let error = self.state.lock().last_error.clone();
-        error.unwrap_or_else(|| "its table is not open yet; try again".to_owned())
     }
 
     /// Returns once everything below `target` that the trail takes is in files.
@@ -293,17 +288,16 @@ impl Follower {
     }
 
     async fn table_or_open(&self) -> Result<&Arc<Table>, TableError> {
-        if let Some(table) = self.table.get() {
-            return Ok(table);
-        }
-        let version = self.trail.read().await.latest().clone();
-        let opened = self.opener.open(&version).await?;
-        let (listing, position) = opened.files_at();
-        let table = self.table.get_or_init(|| opened);
-        let mut state = self.state.lock();
-        state.scanned.merge(&position);
-        state.listing = Some((listing, position));
-        Ok(table)
+        let open = async || {
+            let version = self.trail.read().await.latest().clone();
+            let table = self.opener.open(&version).await?;
+            let (listing, position) = table.files_at();
+            let mut state = self.state.lock();
+            state.scanned.merge(&position);
+            state.listing = Some((listing, position));
+            Ok(table)
+        };
+        self.table.get_or_try_init(open).await
     }
 
     /// Reads everything that history has committed since the last step, and

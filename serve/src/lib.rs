@@ -1,5 +1,6 @@
-//! Every door, the configuration, and the one binary `cairn`.
+//! Every door, the configuration, the benchmark, and the one binary `cairn`.
 
+pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod config;
