@@ -83,23 +83,20 @@ def test_an_event_that_is_none_goes_to_quarantine(shared, raw):
 
 
 # 3
-def test_a_ten_megabyte_event_is_too_large_and_its_neighbours_are_not(shared):
-    raw = json.dumps(event("n3-huge", userAgent="x" * 10_000_000)).encode()
-    answer = shared.http("POST", "/v1/events", data=lines(event("n3-a"), raw, event("n3-b")))
+@pytest.mark.parametrize("size", [2_000_000, 10_000_000])
+def test_an_event_of_megabytes_is_too_large_and_its_neighbours_are_not(shared, size):
+    raw = json.dumps(event(f"n3-{size}-huge", userAgent="x" * size)).encode()
+    answer = shared.http("POST", "/v1/events", data=lines(event(f"n3-{size}-a"), raw, event(f"n3-{size}-b")))
     if answer.status_code == 413:
         # Beyond what a body may have: then nothing of it was taken.
         assert answer.json()["error"]["code"] == "too_large"
-        assert shared.one("SELECT count(*) FROM history WHERE event_id LIKE 'n3-%'") == 0
+        assert shared.one(f"SELECT count(*) FROM history WHERE event_id LIKE 'n3-{size}-%'") == 0
     else:
         answer = answer.json()
         assert statuses(answer) == ["accepted", "refused", "accepted"]
         assert answer["events"][1]["code"] == "too_large"
-    # One that fits into a body and not into an event.
-    raw = json.dumps(event("n3-large", userAgent="x" * 600_000)).encode()
-    answer = shared.post(lines(event("n3-c"), raw, event("n3-d")))
-    assert statuses(answer) == ["accepted", "refused", "accepted"], answer["events"][1]
-    assert answer["events"][1]["code"] == "too_large"
-    assert shared.one("SELECT count(*) FROM history WHERE event_id IN ('n3-c', 'n3-d')") == 2
+        assert sorted(shared.column(f"SELECT event_id FROM history WHERE event_id LIKE 'n3-{size}-%'")) == [
+            f"n3-{size}-a", f"n3-{size}-b"]
 
 
 # 4
@@ -146,7 +143,7 @@ def test_an_event_of_another_account_is_refused_kept_and_reported(cairn):
 # 7
 @pytest.mark.parametrize("account", [
     "../../x", "%2e%2e", "a/b", "", "1" * 300, "１２３４５６７８９０１２", "11111111111", "11111111111a", "111111111111\n",
-    "111111111111/..", " 111111111111", "-11111111111", 111111111111, None, ["111111111111"], {"a": 1}, True],
+    "111111111111/..", " 111111111111", "-11111111111", None, ["111111111111"], {"a": 1}, True],
     ids=lambda v: repr(v)[:24])
 def test_an_account_id_that_is_none_is_refused_and_makes_no_object(shared, account):
     name = "n7" + hashlib.sha256(repr(account).encode()).hexdigest()[:6]
@@ -168,7 +165,7 @@ def test_the_account_of_the_request_is_checked_too(shared, account):
 
 # 8
 @pytest.mark.parametrize("text", [
-    '"\\ud800"', '"\\udc00\\ud800"', '"a\\u0000b"', '"\\ufeffa"', '"\u202Eabc\u202D"', '"\\u001b[31mred"',
+    '"\\ud800"', '"\\udc00\\ud800"', '"a\\u0000b"', '"\\ufeffa"', '"\u202Eabc\u202D"', '"\\u001b[35;47mred"',
     '"\U0001F512 \u4e2d\u6587"', '"\\"; DROP TABLE history; --"'],
     ids=["lone", "reversed", "nul", "bom", "rtl", "escape", "wide", "quote"])
 def test_strange_text_is_kept_losslessly_or_quarantined(shared, text):
@@ -190,7 +187,7 @@ def test_strange_text_is_kept_losslessly_or_quarantined(shared, text):
             assert table[1][0].encode() == raw
     else:
         assert len(quarantine(shared, raw)) == 1
-    assert "\x1b[31m" not in shared.log()
+    assert "\x1b[35;47m" not in shared.log()
 
 
 def test_a_byte_order_mark_before_the_body(shared):
@@ -266,7 +263,7 @@ def test_times_at_the_edge_are_no_panic_and_no_overflow(shared, time, epoch):
     [row] = shared.sql(
         f"SELECT date_part('epoch', event_time) AS t, flags, raw FROM history WHERE event_id = '{name}'")
     if epoch is not None:
-        assert float(row["t"]) == epoch or "event_time_invalid" in row["flags"]
+        assert float(row["t"]) == epoch or "event_time_invalid" in (row["flags"] or [])
     assert time in row["raw"]
     shared.flush()
     assert shared.one(f"SELECT count(*) FROM history WHERE event_id = '{name}'") == 1
@@ -368,9 +365,9 @@ def memory(cairn):
 
 
 @pytest.mark.parametrize("name, body", [
-    ("gzip", lambda: gzip.compress(b" " * 1_000_000_000, 1)),
+    ("gzip", lambda: gzip.compress(b" " * 400_000_000, 1)),
     ("gzip-members", lambda: gzip.compress(b" " * 10_000_000) * 100),
-    ("zstd", lambda: zstandard.compress(b" " * 1_000_000_000)),
+    ("zstd", lambda: zstandard.compress(b" " * 400_000_000)),
     ("zstd-window", lambda: zstandard.ZstdCompressor(
         compression_params=zstandard.ZstdCompressionParameters(window_log=27)).compress(random.Random(1).randbytes(300_000) * 1000)),
 ], ids=lambda v: v if isinstance(v, str) else "")
@@ -380,7 +377,7 @@ def test_a_bomb_is_refused_within_bounded_memory(shared, name, body):
     answer = shared.http("POST", "/v1/events", data=body, headers={"Content-Encoding": name.split("-")[0]})
     assert answer.status_code in (400, 413), answer.text
     assert answer.json()["error"]["code"] in ("too_large", "invalid_body")
-    assert memory(shared) - before < 400_000_000
+    assert memory(shared) - before < 300_000_000
 
 
 @pytest.mark.parametrize("name", ["gzip", "zstd"])
@@ -418,20 +415,19 @@ def test_other_encodings_are_named_as_such(shared, encoding):
 
 
 # 18
-def talk(cairn, data, then=b"", pause=0.0, within=90):
-    """Raw bytes to the server, and what it answers until it closes or says nothing more."""
+def talk(cairn, data, within=120):
+    """Raw bytes to the server, and the start of its answer: empty where it just hangs up, None where it never ends."""
     with socket.create_connection(("127.0.0.1", cairn.port), timeout=within) as connection:
         received = b""
         try:
             connection.sendall(data)
-            if then:
-                threading.Event().wait(pause)
-                connection.sendall(then)
             while chunk := connection.recv(65536):
                 received += chunk
                 if b"\r\n\r\n" in received and b"HTTP/1.1" in received:
                     break
-        except (TimeoutError, ConnectionError):
+        except TimeoutError:
+            return None
+        except ConnectionError:
             pass
         return received
 
@@ -445,6 +441,7 @@ def test_a_body_that_does_not_come_to_an_end_is_timed_out(shared):
     """Half a body, then silence: the server does not wait for ever, and takes nothing."""
     body = json.dumps(event("n18-half")).encode()
     answer = talk(shared, head(shared, f"Content-Length: {len(body) + 100}") + body)
+    assert answer is not None, "the server waits for ever"
     assert answer == b"" or b" 408 " in answer or b" 400 " in answer
     assert shared.one("SELECT count(*) FROM history WHERE event_id = 'n18-half'") == 0
 
@@ -453,6 +450,7 @@ def test_chunks_without_an_end_are_timed_out(shared):
     body = json.dumps(event("n18-chunk")).encode()
     chunk = f"{len(body):x}\r\n".encode() + body + b"\r\n"
     answer = talk(shared, head(shared, "Transfer-Encoding: chunked") + chunk)
+    assert answer is not None, "the server waits for ever"
     assert answer == b"" or b" 408 " in answer or b" 400 " in answer
     assert shared.one("SELECT count(*) FROM history WHERE event_id = 'n18-chunk'") == 0
 
@@ -460,13 +458,14 @@ def test_chunks_without_an_end_are_timed_out(shared):
 def test_a_body_longer_than_it_said(shared):
     body = json.dumps(event("n18-longer")).encode()
     answer = talk(shared, head(shared, "Content-Length: 10") + body)
-    assert b" 400 " in answer or b" 200 " in answer
+    assert answer is not None and (b" 400 " in answer or b" 200 " in answer)
     assert shared.one("SELECT count(*) FROM history WHERE event_id = 'n18-longer'") == 0
 
 
 def test_a_hundred_thousand_headers(shared):
     many = "\r\n".join(f"X-{n}: {n}" for n in range(100_000))
     answer = talk(shared, head(shared, many, "Content-Length: 0"))
+    assert answer is not None
     assert answer == b"" or answer.split(b" ")[1] in (b"400", b"431")
     assert shared.http("GET", "/healthz", token=False).status_code == 200
 
