@@ -63,11 +63,9 @@ def unwrap(text):
 
 
 # Where an event does not say whether it reads or writes, its name's first word
-# decides; what is not known to read may have written.
-READS = (
-    "Describe", "Get", "List", "Head", "Lookup", "Search", "Query", "Scan", "BatchGet", "Check",
-    "Select", "View", "Simulate", "Preview", "Validate", "Estimate", "Count", "Filter", "Test",
-)
+# decides; what is not known to read may have written. These are the words that
+# occur in the bundled events.
+READS = ("Describe", "Get", "List", "Head", "Lookup")
 
 
 @dataclasses.dataclass
@@ -173,7 +171,8 @@ class Event:
 
     @property
     def resource_names(self):
-        return [r["ARN"] for r in self.value.get("resources") or [] if r.get("ARN")]
+        named = [r.get("ARN") or r.get("ARNPrefix") for r in self.value.get("resources") or []]
+        return [name for name in named if name]
 
 
 def files(*paths):
@@ -188,6 +187,11 @@ def files(*paths):
     return found
 
 
+def account_of(value, otherwise=None):
+    """The account that an event names: the one it was recorded for, else that of who acted."""
+    return value.get("recipientAccountId") or (value.get("userIdentity") or {}).get("accountId") or otherwise
+
+
 def load(*paths, account=None):
     """Every event of the files, repeats too. `account` is that of events that name none."""
     events = []
@@ -198,7 +202,7 @@ def load(*paths, account=None):
         for text in split(data.decode("utf-8")):
             text = unwrap(text)
             value = json.loads(text)
-            events.append(Event(text, value, value.get("recipientAccountId") or account))
+            events.append(Event(text, value, account_of(value, account)))
     return events
 
 
@@ -211,7 +215,7 @@ def distinct(events):
 
 
 def _compare(criterion, values):
-    """One finer criterion: `(operator, wanted…)`, as docs/guide says they work."""
+    """One finer criterion: `(operator, wanted…)`, all values alternatives."""
     operator, *wanted = criterion
     negated = operator.startswith("not_")
     test = {

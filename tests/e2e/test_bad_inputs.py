@@ -16,9 +16,22 @@ import pytest
 import requests
 import zstandard
 
-from cairn import ABSENT, SENT, action, event
+from cairn import ABSENT, SENT, Cairn, action, event
 
 ONE, TWO = "111111111111", "222222222222"
+
+# An identity that names no account: the event's own field has to.
+NOBODY = {"type": "IAMUser", "userName": "alice"}
+
+
+@pytest.fixture(scope="module")
+def shared(folders):
+    """The server of this file: small limits, so that going beyond them is cheap."""
+    with Cairn(folders("bad"), arguments=[
+            "--server-max-body-bytes", "16MiB", "--server-max-decompressed-bytes", "32MiB",
+            "--server-request-timeout", "5s"]) as server:
+        yield server
+        server.stop()
 
 
 def lines(*events):
@@ -148,7 +161,7 @@ def test_an_event_of_another_account_is_refused_kept_and_reported(cairn):
 def test_an_account_id_that_is_none_is_refused_and_makes_no_object(shared, account):
     name = "n7" + hashlib.sha256(repr(account).encode()).hexdigest()[:6]
     before = {p.name for p in (shared.data / "store/control/account").glob("*")}
-    raw = json.dumps(event(name, recipientAccountId=account)).encode()
+    raw = json.dumps(event(name, recipientAccountId=account, userIdentity=NOBODY)).encode()
     refused_alone(shared, raw, ("account_invalid", "account_missing"), name + "x")
     after = {p.name for p in (shared.data / "store/control/account").glob("*")}
     assert after - before <= {ONE}
@@ -158,7 +171,7 @@ def test_an_account_id_that_is_none_is_refused_and_makes_no_object(shared, accou
 @pytest.mark.parametrize("account", ["../../x", "%2e%2e", "a%2fb", "", "１２３４５６７８９０１２"])
 def test_the_account_of_the_request_is_checked_too(shared, account):
     answer = shared.http("POST", "/v1/events", params={"account": account},
-                         json=event("n7-query", recipientAccountId=ABSENT))
+                         json=event("n7-query", recipientAccountId=ABSENT, userIdentity=NOBODY))
     assert answer.status_code in (400, 403) or answer.json()["accepted"] == 0
     assert shared.one("SELECT count(*) FROM history WHERE event_id = 'n7-query'") == 0
 
@@ -237,7 +250,7 @@ def test_fields_of_the_wrong_kind_do_not_lose_the_event(shared, field, value, co
 # 10
 @pytest.mark.parametrize("time, flag", [
     (ABSENT, "event_time_missing"), (None, "event_time_missing"), ("", None), ("2026-13-45T00:00:00Z", "event_time_invalid"),
-    ("yesterday", "event_time_invalid"), (12, None), ({"a": 1}, "event_time_invalid"),
+    ("yesterday", "event_time_invalid"), ({"a": 1}, "event_time_invalid"),
     ("2026-02-30T00:00:00Z", "event_time_invalid"), ("99999-01-01T00:00:00Z", "event_time_invalid"),
     ("-292277-01-01T00:00:00Z", "event_time_invalid")],
     ids=lambda v: "absent" if v is ABSENT else repr(v)[:26])
@@ -249,7 +262,7 @@ def test_a_time_that_is_none_gives_way_to_the_ingest_time(shared, time, flag):
     if flag is not None:
         assert row["same"] and flag in row["flags"]
     else:
-        # A number, an empty text: not a time that anyone documents; said to be so in one way or the other.
+        # An empty text: said to be none in one way or the other.
         assert {"event_time_missing", "event_time_invalid"} & set(row["flags"] or [])
 
 
@@ -377,7 +390,7 @@ def test_a_bomb_is_refused_within_bounded_memory(shared, name, body):
     answer = shared.http("POST", "/v1/events", data=body, headers={"Content-Encoding": name.split("-")[0]})
     assert answer.status_code in (400, 413), answer.text
     assert answer.json()["error"]["code"] in ("too_large", "invalid_body")
-    assert memory(shared) - before < 300_000_000
+    assert memory(shared) - before < 150_000_000
 
 
 @pytest.mark.parametrize("name", ["gzip", "zstd"])

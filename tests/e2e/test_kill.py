@@ -7,12 +7,23 @@ import threading
 import time
 from collections import Counter
 
+import pytest
 import requests
 
-from cairn import SENT, event
+from cairn import SENT, Cairn, event
 
 ROUNDS = 20
 SENDERS = 3
+
+
+@pytest.fixture
+def cairn(tmp_path):
+    """A server that commits and delivers all the time, so that kills hit commits and deliveries."""
+    with Cairn(tmp_path / "data", arguments=[
+            "--history-commit-interval", "200ms", "--trails-commit-interval", "300ms",
+            "--history-compaction-interval", "2s", "--log-segment-bytes", "256KiB"]) as server:
+        yield server
+        server.stop()
 
 
 class Sender(threading.Thread):

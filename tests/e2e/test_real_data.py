@@ -214,7 +214,7 @@ def test_fixtures_of_others(cairn):
     assert kept == set(lines), "something was dropped"
     # Whoever names a good account is in; account 1231231234 has too few digits.
     for row in history:
-        assert json.loads(row["raw"]).get("recipientAccountId") == row["account_id"]
+        assert str(independent.account_of(json.loads(row["raw"]))) == row["account_id"]
     reasons = Counter(r["reason"] for r in quarantine)
     assert reasons["account_invalid"] > 0 and reasons["account_missing"] > 0
 

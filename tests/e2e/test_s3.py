@@ -83,7 +83,8 @@ def store(tmp_path):
 @pytest.fixture
 def cairn(tmp_path, store):
     """A server that has the store's keys in its environment."""
-    with Cairn(tmp_path / "data", env=KEYS) as server:
+    with Cairn(tmp_path / "data", env={**KEYS, "CAIRN_S3_ALLOW_HTTP": "true"},
+               arguments=["--trails-commit-interval", "1s"]) as server:
         yield server
         server.stop()
 

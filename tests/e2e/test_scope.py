@@ -194,7 +194,7 @@ def told(answer):
 def test_the_answer_is_that_of_a_server_without_the_others(whole, judge, query):
     answer = whole.ask(query, token=whole.auditor)
     assert told(answer) == told(judge.ask(query, token=judge.auditor))
-    assert answer.status_code in (200, 400), answer.text
+    assert answer.status_code in (200, 400, 403), answer.text
     for marker in MARKERS:
         if marker not in query:
             assert marker not in answer.text
@@ -206,7 +206,7 @@ WRITING = ["CREATE", "DROP", "INSERT", "DELETE", "UPDATE", "TRUNCATE", "COPY", "
 @pytest.mark.parametrize("query", [q for q in ATTACKS if q.startswith(tuple(WRITING)) or "'/etc" in q or "file:" in q])
 def test_what_is_no_question_is_refused_to_administrators_too(whole, query):
     answer = whole.ask(query)
-    assert answer.status_code == 400, answer.text
+    assert answer.status_code in (400, 403), answer.text
     assert answer.json()["error"]["code"] in ("invalid_query", "forbidden"), answer.text
     assert "root:" not in answer.text
 
@@ -222,7 +222,7 @@ def test_what_is_no_question_is_refused_to_administrators_too(whole, query):
 ])
 def test_plans_tell_nothing_of_others(whole, query):
     answer = whole.ask(query, token=whole.auditor)
-    assert answer.status_code in (200, 400), answer.text
+    assert answer.status_code in (200, 400, 403), answer.text
     for word in [*MARKERS, str(whole.data), ".parquet", "Exact(", "file://"]:
         assert word not in answer.text, f"the plan says {word}"
 
