@@ -2,6 +2,7 @@
 
 import faulthandler
 import itertools
+import os
 
 import pytest
 
@@ -9,6 +10,8 @@ import independent
 from cairn import TESTDATA, Cairn
 
 faulthandler.enable()
+# Nothing between a test and its own servers.
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
 
 # The account of the ActionTrail events, which name none.
 ACTIONTRAIL_ACCOUNT = "5558349267652842"
