@@ -191,7 +191,7 @@ def test_explain_says_why(cairn):
     assert len(explain("twice")) == 2
     [mine] = explain("twice", account="222222222222")
     assert mine["taken"] is False
-    printed = cairn.cli("trail", "explain", "writes", "a-read").out
+    printed = cairn.cli("trail", "explain", "writes", "--event", "a-read").out
     assert "Write" in printed or "read" in printed.lower()
     cairn.http("GET", "/v1/trails/writes/explain?event_id=never-sent", check=404)
 
