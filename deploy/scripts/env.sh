@@ -1,0 +1,67 @@
+# Read by ./test and ./quickstart: where things that outlive one clone are kept,
+# and how a missing system package comes in.
+#
+# If the folder ~/.cache/cairn exists, several clones share what is slow to
+# make: the build (~/.cache/cairn/target), cargo-deny (~/.cache/cairn/tools) and
+# the Python environment (~/.cache/cairn/venv). Else each clone has its own
+# target/ and .venv/. $CARGO_TARGET_DIR, where it is set, goes before both.
+
+cache="$HOME/.cache/cairn"
+if [ -n "${CARGO_TARGET_DIR:-}" ]; then
+  :
+elif [ -d "$cache" ]; then
+  CARGO_TARGET_DIR="$cache/target"
+else
+  CARGO_TARGET_DIR="$PWD/target"
+fi
+export CARGO_TARGET_DIR
+if [ -d "$cache" ]; then
+  venv="$cache/venv"
+  tools="$cache/tools"
+else
+  venv="$PWD/.venv"
+  tools="$CARGO_TARGET_DIR/tools"
+fi
+
+die() {
+  echo "$(basename "$0"): $*" >&2
+  exit 1
+}
+
+# Installs Debian packages, as root or through sudo; says what to do where it cannot.
+need_apt() {
+  local missing=()
+  local package
+  for package in "$@"; do
+    dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return 0
+  command -v apt-get >/dev/null || die "this needs ${missing[*]}: install them with your system's package manager"
+  echo "installing ${missing[*]}"
+  local as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || die "this needs ${missing[*]}: run 'apt-get install ${missing[*]}' as root"
+    as_root=(sudo)
+  fi
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq || die "apt-get update failed"
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" >/dev/null \
+    || die "could not install ${missing[*]}"
+}
+
+# A C compiler: the ring, aws-lc and zstd crates compile C. Nothing else of the
+# system is needed (no cmake, perl, protoc or OpenSSL).
+need_compiler() {
+  command -v cc >/dev/null && echo 'int main(void){return 0;}' | cc -x c -o /dev/null - 2>/dev/null && return 0
+  need_apt gcc libc6-dev
+}
+
+# Rust of at least the version that Cargo.toml asks for.
+need_rust() {
+  [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
+  command -v cargo >/dev/null || die "Rust is missing: install it with rustup, then run this again"
+  local want have
+  want=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+  have=$(rustc --version | cut -d' ' -f2)
+  [ "$(printf '%s\n%s\n' "$want" "$have" | sort -V | head -1)" = "$want" ] \
+    || die "Rust $have is too old: at least $want is needed; try 'rustup update'"
+}

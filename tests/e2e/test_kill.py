@@ -1,0 +1,164 @@
+"""kill -9 at any moment: what was acknowledged is there, once; what is there was sent."""
+
+import json
+import os
+import random
+import threading
+import time
+from collections import Counter
+
+import pytest
+import requests
+
+from cairn import SENT, Cairn, event
+
+ROUNDS = 20
+SENDERS = 3
+
+
+@pytest.fixture
+def cairn(tmp_path):
+    """A server that commits and delivers all the time, so that kills hit commits and deliveries."""
+    with Cairn(tmp_path / "data", arguments=[
+            "--history-commit-interval", "200ms", "--trails-commit-interval", "300ms",
+            "--history-compaction-interval", "2s", "--log-segment-bytes", "256KiB"]) as server:
+        yield server
+        server.stop()
+
+
+class Sender(threading.Thread):
+    """Sends batches of numbered events and keeps book of what the server acknowledged.
+
+    A batch without an answer is sent again, the very same bytes, until there is
+    one: that is what a careful sender does.
+    """
+
+    def __init__(self, number, url, token, seed):
+        super().__init__(daemon=True)
+        self.number = number
+        self.url = url
+        self.token = token
+        self.random = random.Random(seed * 1000 + number)
+        self.acknowledged = []   # event ids, in order
+        self.sent = set()        # event ids that went out, answered or not
+        self.doubts = 0          # requests without an answer
+        self.wrong = []          # answers that should not be
+        self.ended = threading.Event()
+
+    def run(self):
+        session = requests.Session()
+        session.trust_env = False
+        count = 0
+        while not self.ended.is_set():
+            size = self.random.choice([1, 1, 5, 20])
+            names = [f"s{self.number}-{count + n}" for n in range(size)]
+            count += size
+            body = json.dumps([event(name, account=f"{self.number:012d}", readOnly=n % 2 == 0)
+                               for n, name in enumerate(names)])
+            self.sent.update(names)
+            self.deliver(session, names, body.encode())
+
+    def deliver(self, session, names, body):
+        while True:
+            try:
+                answer = session.post(f"{self.url}/v1/events", data=body, timeout=60,
+                                      headers={"Authorization": f"Bearer {self.token}"})
+            except requests.RequestException:
+                self.doubts += 1
+                if self.ended.is_set():
+                    return
+                time.sleep(0.05)
+                continue
+            if answer.status_code in (429, 503):
+                time.sleep(0.05)
+                continue
+            if answer.status_code != 200:
+                self.wrong.append(answer.text[:500])
+                return
+            told = answer.json()
+            if told["accepted"] + told["duplicate"] != len(names):
+                self.wrong.append(told)
+            self.acknowledged += names
+            return
+
+
+def test_kill_twenty_times(cairn):
+    seed = int(os.environ.get("CAIRN_TEST_SEED", random.randrange(1 << 30)))
+    print(f"seed {seed}: CAIRN_TEST_SEED={seed} repeats this choice of moments")
+    moments = random.Random(seed)
+    cairn.trail("writes", "--rw", "Write")
+    token = cairn.token("sender", "all")
+    senders = [Sender(n, cairn.url, token, seed) for n in range(SENDERS)]
+    for sender in senders:
+        sender.start()
+    for round_number in range(ROUNDS):
+        # Short and long runs: during recovery, in the middle of a batch, of a commit, of a delivery.
+        time.sleep(moments.choice([0.0, 0.05, 0.3, 1.0, 2.0]) + moments.random() * 0.3)
+        cairn.kill()
+        if round_number % 5 == 4:
+            # Killed again while it recovers.
+            cairn.spawn()
+            time.sleep(moments.random() * 0.5)
+            cairn.kill()
+        cairn.start()
+    time.sleep(0.5)
+    for sender in senders:
+        sender.ended.set()
+    for sender in senders:
+        sender.join(timeout=120)
+        assert not sender.is_alive()
+        assert sender.wrong == []
+    cairn.flush()
+    check(cairn, senders)
+    # Nothing of it is an accident of what is in memory.
+    cairn.restart(hard=True)
+    check(cairn, senders)
+
+
+def check(cairn, senders):
+    rows = cairn.sql(f"SELECT event_id, log_offset FROM history WHERE {SENT}")
+    there = Counter(row["event_id"] for row in rows)
+    acknowledged = {name for sender in senders for name in sender.acknowledged}
+    sent = {name for sender in senders for name in sender.sent}
+    assert len(acknowledged) > 100, "too little was sent to show anything"
+    assert sum(sender.doubts for sender in senders) > 0, "no request was cut off: nothing was tried"
+    lost = acknowledged - set(there)
+    assert not lost, f"{len(lost)} acknowledged events are lost, such as {sorted(lost)[:5]}"
+    twice = [name for name, n in there.items() if n > 1]
+    assert not twice, f"{len(twice)} events are there twice, such as {sorted(twice)[:5]}"
+    assert set(there) <= sent
+    offsets = [row["log_offset"] for row in rows]
+    assert len(set(offsets)) == len(offsets)
+    # The trail made the same journey.
+    writes = cairn.column(f"SELECT event_id FROM trails.writes WHERE {SENT}")
+    wanted = cairn.column(f"SELECT event_id FROM history WHERE {SENT} AND event_rw = 'Write'")
+    assert Counter(writes) == Counter(wanted)
+
+
+def test_kill_right_after_the_answer(cairn):
+    """The moment that counts most: the answer is out, nothing else has happened."""
+    for number in range(5):
+        assert cairn.post(event(f"e{number}"))["accepted"] == 1
+        cairn.restart(hard=True)
+    assert sorted(cairn.column(f"SELECT event_id FROM history WHERE {SENT}")) == [f"e{n}" for n in range(5)]
+
+
+def test_the_offset_of_a_receipt_is_for_ever(cairn):
+    first = cairn.post(event("a"))["events"][0]
+    cairn.restart(hard=True)
+    second = cairn.post([event("a"), event("b")])["events"]
+    assert second[0]["status"] == "duplicate" and second[0]["offset"] == first["offset"]
+    assert second[1]["status"] == "accepted" and second[1]["offset"] > first["offset"]
+    assert cairn.one("SELECT log_offset FROM history WHERE event_id = 'a'") == first["offset"]
+
+
+def test_quarantine_survives_a_kill(cairn):
+    body = b'{"eventID": "x", "recipientAccountId": "12"}\nnot json at all\n' + json.dumps(event("fine")).encode()
+    answer = cairn.post(body)
+    assert (answer["accepted"], answer["refused"]) == (1, 2)
+    for _ in range(2):
+        cairn.restart(hard=True)
+        assert cairn.one("SELECT count(*) FROM quarantine") == 2
+    cairn.flush()
+    cairn.restart(hard=True)
+    assert sorted(cairn.column("SELECT reason FROM quarantine")) == ["account_invalid", "invalid_json"]
