@@ -13,7 +13,7 @@ use bytes::Bytes;
 use cairn_schemas::selector::Among;
 use cairn_schemas::{AccountId, Micros, Partition, Position};
 
-use crate::decode::{self, Context, DecodeLimits, Event, Flags, Refusal};
+use crate::decode::{self, Context, DecodeLimits, Dialect, Event, Flags, Reason, Refusal};
 use crate::recent::Stretch;
 use crate::rows::{BatchFull, QuarantineBuilder, QuarantineRow, RowBuilder, RowMeta};
 use crate::seen::{Candidate, ContentId, Done, Place, Seen, SeenError, SeenIndex, SeenKey, Slot};
@@ -22,6 +22,9 @@ use crate::verdict::Verdict;
 
 /// Records that are decoded before they are looked up together.
 const CHUNK: usize = 1024;
+
+/// The sender of Cairn's own events. Tokens' ids are hexadecimal: none is this.
+pub const OWN_SENDER: &str = "cairn";
 
 /// Why judging stopped for good.
 #[derive(Debug, thiserror::Error)]
@@ -171,7 +174,17 @@ impl Judge {
             limits: self.limits,
             ..Context::new(&batch.envelope, &batch.partition, offset)
         };
-        decode::decode(raw, &context)
+        let event = decode::decode(raw, &context)?;
+        // Otherwise a sender could put words into the mouth of the audit trail.
+        if event.dialect == Dialect::Cairn && batch.envelope.sender != OWN_SENDER {
+            return Err(Refusal {
+                reason: Reason::ReservedService,
+                detail:
+                    "events of service cairn are written by Cairn alone; name the service otherwise"
+                        .to_owned(),
+            });
+        }
+        Ok(event)
     }
 
     /// The event's account as a checked id, which decoding made sure it is.

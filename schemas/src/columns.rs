@@ -77,7 +77,7 @@ columns! {
     event_version Text null "eventVersion" "eventVersion" "The version of the sender's event format.";
     event_rw Text not_null "eventRW" "readOnly" "Read or Write; flags holds rw_derived where the event did not say.";
     region Text null "acsRegion" "awsRegion" "The region that was called, as received.";
-    account_id Text not_null "recipientAccountId" "recipientAccountId" "The member account that the event belongs to; decides who may see it.";
+    account_id Text not_null "recipientAccountId; else what the sender named, else userIdentity.accountId, else the sender's only account" "recipientAccountId; else as for ActionTrail" "The member account that the event belongs to; decides who may see it.";
     dialect Text not_null "actiontrail" "cloudtrail" "The format it came in: actiontrail, cloudtrail or cairn.";
     identity_type Text null "userIdentity.type" "userIdentity.type" "The kind of principal that acted.";
     principal_id Text null "userIdentity.principalId" "userIdentity.principalId" "The id of the principal that acted.";
@@ -159,7 +159,7 @@ pub const QUARANTINE_COLUMNS: &[Column] = &{
             "reason",
             Kind::Text,
             false,
-            "A stable code: invalid_utf8, invalid_json, empty, too_deep, duplicate_key, not_an_object, account_missing, account_invalid, account_mismatch, unknown_dialect, too_large.",
+            "A stable code: invalid_utf8, invalid_json, empty, too_deep, duplicate_key, not_an_object, account_missing, account_invalid, account_mismatch, unknown_dialect, reserved_service, too_large.",
         ),
         c(
             "detail",

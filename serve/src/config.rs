@@ -207,7 +207,7 @@ impl Default for Server {
             listen: SocketAddr::from(([127, 0, 0, 1], 7070)),
             allow_plaintext: false,
             max_body_bytes: 64 * MIB,
-            max_decompressed_bytes: 256 * MIB,
+            max_decompressed_bytes: 128 * MIB,
             max_event_bytes: MIB,
             request_timeout: Duration::from_secs(60),
         }
@@ -234,8 +234,8 @@ impl Default for History {
     fn default() -> Self {
         Self {
             commit_interval: Duration::from_secs(5),
-            commit_rows: 250_000,
-            commit_bytes: 128 * MIB,
+            commit_rows: 100_000,
+            commit_bytes: 96 * MIB,
             retention_days: 90,
             compaction: true,
             compaction_interval: Duration::from_secs(60),
@@ -255,7 +255,7 @@ impl Default for Trails {
 impl Default for Query {
     fn default() -> Self {
         Self {
-            memory_bytes: 1024 * MIB,
+            memory_bytes: 512 * MIB,
             timeout: Duration::from_secs(60),
             max_concurrent: 8,
             threads: 0,

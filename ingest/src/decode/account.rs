@@ -21,12 +21,19 @@ pub(crate) fn decide<'a>(
     identity: Option<At>,
     context: &Context<'_>,
 ) -> Result<Text<'a>, Refusal> {
-    let said = values
+    let recipient = values
         .fields()
         .at(Top::RecipientAccountId)
-        .filter(|at| values.tape().kind(*at) != Kind::Null)
-        .or_else(|| values.member(identity, "accountId"))
         .filter(|at| values.tape().kind(*at) != Kind::Null);
+    // Who acted is not who is concerned: in a cross-account call they differ.
+    // So the actor's account counts only where nobody named the recipient's.
+    let said = match (recipient, context.account) {
+        (Some(at), _) => Some(at),
+        (None, Some(_)) => None,
+        (None, None) => values
+            .member(identity, "accountId")
+            .filter(|at| values.tape().kind(*at) != Kind::Null),
+    };
     let Some(at) = said else {
         let Some(account) = context.default_account() else {
             return Err(Refusal::new(

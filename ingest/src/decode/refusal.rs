@@ -26,13 +26,15 @@ pub enum Reason {
     AccountMismatch,
     /// An object of no format that Cairn knows.
     UnknownDialect,
+    /// It claims to be one of Cairn's own events, which only Cairn writes.
+    ReservedService,
     /// Larger than the limit on one event.
     TooLarge,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::InvalidUtf8,
         Self::InvalidJson,
         Self::Empty,
@@ -43,6 +45,7 @@ impl Reason {
         Self::AccountInvalid,
         Self::AccountMismatch,
         Self::UnknownDialect,
+        Self::ReservedService,
         Self::TooLarge,
     ];
 
@@ -59,6 +62,7 @@ impl Reason {
             Self::AccountInvalid => "account_invalid",
             Self::AccountMismatch => "account_mismatch",
             Self::UnknownDialect => "unknown_dialect",
+            Self::ReservedService => "reserved_service",
             Self::TooLarge => "too_large",
         }
     }

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use cairn_ingest::judge::OWN_SENDER;
 use cairn_schemas::control::{Principal, Role};
 use cairn_schemas::selector::Among;
 use cairn_schemas::{Clock, IdSource};
@@ -99,7 +100,7 @@ impl Audit {
         let event = self.event(&act).to_string();
         let envelope = Envelope {
             received: self.clock.now(),
-            sender: "cairn".to_owned(),
+            sender: OWN_SENDER.to_owned(),
             accounts: Among::All,
             account: None,
         };

@@ -6,7 +6,7 @@ pub mod accounts;
 pub mod auth;
 pub mod error;
 pub mod events;
-mod formats;
+pub mod formats;
 pub mod ops;
 pub mod sql;
 pub mod tokens;
@@ -66,6 +66,7 @@ pub fn router(app: Shared) -> Router {
 }
 
 /// The request and the resource of a change, for its event.
+#[derive(Debug)]
 pub struct Changing<'a> {
     /// The operation's name.
     pub name: &'static str,

@@ -371,7 +371,7 @@ pub async fn remove(
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     asked.needs(&app, &[Role::Admin], "DeleteTrail").await?;
-    change(
+    let _gone = change(
         &app,
         &asked,
         "DeleteTrail",
