@@ -109,8 +109,13 @@ async fn a_reader_waits_until_something_is_durable() {
             tokio::task::yield_now().await;
         }
     }
-    disk.hold_syncs(false);
-    assert_eq!(check(&reader.next(100).await.expect("a batch"), 0), 3);
+    {
+        let next = reader.next(100);
+        tokio::pin!(next);
+        assert!(futures::poll!(&mut next).is_pending());
+        disk.hold_syncs(false);
+        assert_eq!(check(&next.await.expect("a batch"), 0), 3);
+    }
     appending.await.expect("a task");
     log.close().await.expect("closed");
     assert!(matches!(reader.next(100).await, Err(LogError::Closed)));
