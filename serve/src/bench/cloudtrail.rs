@@ -44,7 +44,9 @@ pub(crate) fn render(g: &Generator, f: &mut Facts<'_>, out: &mut Vec<u8>) {
         } else {
             budget - used
         };
-        if kind.name != "AssumeRole" {
+        // Who got a role has a long token in the answer; who did not had at
+        // least a long policy in the request.
+        if kind.name != "AssumeRole" || failed {
             let number = usize::from(f.slot.kind);
             g.padding.fill(
                 out,
@@ -132,20 +134,13 @@ pub(crate) fn write_address(g: &Generator, f: &Facts<'_>, out: &mut Vec<u8>) {
     }
 }
 
-fn write_identity(g: &Generator, f: &mut Facts<'_>, kind: &Kind, out: &mut Vec<u8>) {
+fn write_identity(g: &Generator, f: &Facts<'_>, kind: &Kind, out: &mut Vec<u8>) {
     let address = g.mix.text(f.slot.address).unwrap_or_default();
     let account = f.actor_account.id.as_str();
-    let user = f.user;
     match g.mix.text(f.slot.user_type) {
         None => {
-            put!(
-                out,
-                r#""accountId":""#,
-                account,
-                r#"","invokedBy":""#,
-                address,
-                "\""
-            );
+            put!(out, r#""accountId":""#, account);
+            put!(out, r#"","invokedBy":""#, address, "\"");
             return;
         }
         Some("AWSService") => {
@@ -154,88 +149,63 @@ fn write_identity(g: &Generator, f: &mut Facts<'_>, kind: &Kind, out: &mut Vec<u
         }
         Some("Root") => {
             put!(out, r#""type":"Root","principalId":""#, account);
-            put!(
-                out,
-                r#"","arn":"arn:aws:iam::"#,
-                account,
-                r#":root","accountId":""#,
-                account,
-                "\""
-            );
+            put!(out, r#"","arn":"arn:aws:iam::"#, account);
+            put!(out, r#":root","accountId":""#, account, "\"");
             write_key(f, kind, out, "AKIA");
         }
-        Some("IAMUser") => {
-            put!(
-                out,
-                r#""type":"IAMUser","principalId":"AIDA"#,
-                user.principal
-            );
-            put!(
-                out,
-                r#"","arn":"arn:aws:iam::"#,
-                account,
-                ":user/",
-                user.name
-            );
-            put!(out, r#"","accountId":""#, account, "\"");
-            let session = is_session(g, f);
-            write_key(f, kind, out, if session { "ASIA" } else { "AKIA" });
-            put!(out, r#","userName":""#, user.name, "\"");
-            if session {
-                put!(
-                    out,
-                    r#","sessionContext":{"sessionIssuer":{},"webIdFederationData":{}"#
-                );
-                write_session(f, out);
-            }
-        }
-        Some(other) => {
-            put!(
-                out,
-                r#""type":""#,
-                other,
-                r#"","principalId":"AROA"#,
-                user.principal,
-                ":",
-                user.name
-            );
-            put!(
-                out,
-                r#"","arn":"arn:aws:sts::"#,
-                account,
-                ":assumed-role/",
-                user.role,
-                "/",
-                user.name
-            );
-            put!(out, r#"","accountId":""#, account, "\"");
-            write_key(f, kind, out, "ASIA");
-            put!(
-                out,
-                r#","sessionContext":{"sessionIssuer":{"type":"Role","principalId":"AROA"#
-            );
-            put!(
-                out,
-                user.principal,
-                r#"","arn":"arn:aws:iam::"#,
-                account,
-                ":role/",
-                user.role
-            );
-            put!(
-                out,
-                r#"","accountId":""#,
-                account,
-                r#"","userName":""#,
-                user.role,
-                r#""},"webIdFederationData":{}"#
-            );
-            write_session(f, out);
-        }
+        Some("IAMUser") => write_user(g, f, kind, out),
+        Some(other) => write_role(f, kind, other, out),
     }
     if is_service(address) {
         put!(out, r#","invokedBy":""#, address, "\"");
     }
+}
+
+fn write_user(g: &Generator, f: &Facts<'_>, kind: &Kind, out: &mut Vec<u8>) {
+    let (account, user) = (f.actor_account.id.as_str(), f.user);
+    let session = is_session(g, f);
+    put!(
+        out,
+        r#""type":"IAMUser","principalId":"AIDA"#,
+        user.principal
+    );
+    put!(
+        out,
+        r#"","arn":"arn:aws:iam::"#,
+        account,
+        ":user/",
+        user.name
+    );
+    put!(out, r#"","accountId":""#, account, "\"");
+    write_key(f, kind, out, if session { "ASIA" } else { "AKIA" });
+    put!(out, r#","userName":""#, user.name, "\"");
+    if session {
+        put!(out, r#","sessionContext":{"sessionIssuer":{}"#);
+        put!(out, r#","webIdFederationData":{}"#);
+        write_session(f, out);
+    }
+}
+
+fn write_role(f: &Facts<'_>, kind: &Kind, user_type: &str, out: &mut Vec<u8>) {
+    let (account, user) = (f.actor_account.id.as_str(), f.user);
+    put!(out, r#""type":""#, user_type, r#"","principalId":"AROA"#);
+    put!(out, user.principal, ":", user.name);
+    put!(out, r#"","arn":"arn:aws:sts::"#, account, ":assumed-role/");
+    put!(out, user.role, "/", user.name);
+    put!(out, r#"","accountId":""#, account, "\"");
+    write_key(f, kind, out, "ASIA");
+    put!(out, r#","sessionContext":{"sessionIssuer":{"type":"Role""#);
+    put!(out, r#","principalId":"AROA"#, user.principal);
+    put!(
+        out,
+        r#"","arn":"arn:aws:iam::"#,
+        account,
+        ":role/",
+        user.role
+    );
+    put!(out, r#"","accountId":""#, account, r#"","userName":""#);
+    put!(out, user.role, r#""},"webIdFederationData":{}"#);
+    write_session(f, out);
 }
 
 /// Whether a user acts with a session's temporary key: consoles and services
@@ -298,9 +268,12 @@ fn write_request(f: &mut Facts<'_>, kind: &Kind, out: &mut Vec<u8>) {
         "s3" => {
             put!(out, r#""bucketName":""#);
             f.account.bucket(out, f.bucket);
-            put!(out, r#"","Host":""#);
-            f.account.bucket(out, f.bucket);
-            put!(out, ".s3.", f.region_name(), ".amazonaws.com\"");
+            if f.profile != OLD_LOG || is_object(kind) {
+                put!(out, r#"","Host":""#);
+                f.account.bucket(out, f.bucket);
+                put!(out, ".s3.", f.region_name(), ".amazonaws.com");
+            }
+            put!(out, "\"");
             if is_object(kind) {
                 put!(out, r#","key":""#);
                 write_object_key(f, out);
@@ -375,8 +348,15 @@ fn write_response(
     } else if response && left > 16 {
         put!(out, "{");
         let number = usize::from(f.slot.kind) + 5;
-        g.padding
-            .fill(out, left, "response", number, f.account, &mut f.prng, false);
+        g.padding.fill(
+            out,
+            left,
+            kind.service(),
+            number,
+            f.account,
+            &mut f.prng,
+            false,
+        );
         put!(out, "}");
     } else {
         put!(out, "null");

@@ -37,7 +37,7 @@ pub struct Landmarks {
     pub minute: (String, String),
     /// A bucket that was used.
     pub bucket: String,
-    /// The last whole day of the events: what is new since then is new.
+    /// When the last day of the events begins: what is first seen after it is new.
     pub recent: String,
 }
 
