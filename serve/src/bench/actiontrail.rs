@@ -4,8 +4,9 @@
 //! form and the mean size come from them; the operations are made up and
 //! weighted by the slope that was measured for CloudTrail's.
 
-use super::cloudtrail::{is_session, put, write_address};
+use super::cloudtrail::{put, write_address};
 use super::generate::{Facts, Generator};
+use super::identity::is_session;
 use super::population::put_time;
 use super::prng::put_uuid;
 

@@ -3,8 +3,9 @@
 
 use serde::Serialize;
 
-use super::cloudtrail::{is_session, kms_arn};
+use super::cloudtrail::kms_arn;
 use super::generate::{Facts, Generator};
+use super::identity::is_session;
 use super::mix::is_service;
 
 /// One question.
