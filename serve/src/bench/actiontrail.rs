@@ -4,8 +4,9 @@
 //! form and the mean size come from them; the operations are made up and
 //! weighted by the slope that was measured for CloudTrail's.
 
-use super::cloudtrail::{is_session, put, write_address};
+use super::cloudtrail::{put, write_address};
 use super::generate::{Facts, Generator};
+use super::identity::is_session;
 use super::population::put_time;
 use super::prng::put_uuid;
 
@@ -100,63 +101,48 @@ pub(crate) fn render(g: &Generator, f: &mut Facts<'_>, out: &mut Vec<u8>) {
         out,
         r#"{"acsRegion":""#,
         region,
-        r#"","additionalEventData":{"CallerBid":"26842"},"apiVersion":""#
+        r#"","additionalEventData""#
     );
-    put!(
-        out,
-        version,
-        r#"","eventCategory":"Management","eventId":""#
-    );
+    put!(out, r#":{"CallerBid":"26842"},"apiVersion":""#, version);
+    put!(out, r#"","eventCategory":"Management","eventId":""#);
     put_upper_uuid(out, f.event_id);
-    put!(
-        out,
-        r#"","eventName":""#,
-        name,
-        r#"","eventRW":""#,
-        rw,
-        r#"","eventSource":""#
-    );
-    put!(
-        out,
-        endpoint,
-        ".",
-        region,
-        r#".aliyuncs.com","eventTime":""#
-    );
+    put!(out, r#"","eventName":""#, name, r#"","eventRW":""#, rw);
+    put!(out, r#"","eventSource":""#, endpoint, ".", region);
+    put!(out, r#".aliyuncs.com","eventTime":""#);
     put_time(out, f.event_time);
-    put!(
-        out,
-        r#"","eventType":"ApiCall","eventVersion":"1","recipientAccountId":""#,
-        f.account.id
-    );
+    put!(out, r#"","eventType":"ApiCall","eventVersion":"1""#);
+    put!(out, r#","recipientAccountId":""#, f.account.id);
     put!(out, r#"","requestId":""#);
     put_upper_uuid(out, f.event_id);
-    put!(
-        out,
-        r#"","serviceName":""#,
-        service,
-        r#"","sourceIpAddress":""#
-    );
+    put!(out, r#"","serviceName":""#, service);
+    put!(out, r#"","sourceIpAddress":""#);
     write_address(g, f, out);
-    put!(
-        out,
-        r#"","userAgent":""#,
-        g.mix.text(f.slot.agent).unwrap_or("-"),
-        "\""
-    );
+    let agent = g.mix.text(f.slot.agent).unwrap_or("-");
+    put!(out, r#"","userAgent":""#, agent, "\"");
     if f.event_id[1].is_multiple_of(20) {
-        put!(
-            out,
-            r#","errorCode":"NoPermission","errorMessage":"You are not authorized to do this action.""#
-        );
+        put!(out, r#","errorCode":"NoPermission","errorMessage""#);
+        put!(out, r#":"You are not authorized to do this action.""#);
     }
     write_identity(g, f, out);
+    write_parameters(g, f, number, from, out);
+    put!(out, "}");
+}
+
+/// Appends the parameters, so long that the event, which begins at `from`,
+/// comes to its size.
+fn write_parameters(
+    g: &Generator,
+    f: &mut Facts<'_>,
+    number: usize,
+    from: usize,
+    out: &mut Vec<u8>,
+) {
+    put!(out, r#","requestParameters":{"AcsProduct":""#);
     put!(
         out,
-        r#","requestParameters":{"AcsProduct":""#,
-        service,
+        OPERATIONS[number].0,
         r#"","Region":""#,
-        region
+        f.region_name()
     );
     put!(out, r#"","AcceptLanguage":"en-US","bucketName":""#);
     f.account.bucket(out, f.bucket);
@@ -164,16 +150,10 @@ pub(crate) fn render(g: &Generator, f: &mut Facts<'_>, out: &mut Vec<u8>) {
     let kind = &g.mix.kinds[usize::from(f.slot.kind)];
     let wanted = f.size as f64 / kind.mean_size * MEAN_SIZE;
     let left = wanted as i64 - (out.len() - from) as i64 - 2;
-    g.padding.fill(
-        out,
-        left,
-        "parameters",
-        number,
-        f.account,
-        &mut f.prng,
-        true,
-    );
-    put!(out, "}}");
+    let (account, prng) = (f.account, &mut f.prng);
+    g.padding
+        .fill(out, left, "parameters", number, account, prng, true);
+    put!(out, "}");
 }
 
 fn put_upper_uuid(out: &mut Vec<u8>, bits: [u64; 2]) {

@@ -1,6 +1,7 @@
 //! One generated event written down as a CloudTrail record.
 
 use super::generate::{Facts, Generator};
+use super::identity::write_identity;
 use super::mix::{Kind, is_service};
 use super::population::{put_number, put_time};
 use super::prng::{BASE32, BASE64, put_uuid};
@@ -44,7 +45,9 @@ pub(crate) fn render(g: &Generator, f: &mut Facts<'_>, out: &mut Vec<u8>) {
         } else {
             budget - used
         };
-        if kind.name != "AssumeRole" {
+        // Who got a role has a long token in the answer; who did not had at
+        // least a long policy in the request.
+        if kind.name != "AssumeRole" || failed {
             let number = usize::from(f.slot.kind);
             g.padding.fill(
                 out,
@@ -132,141 +135,6 @@ pub(crate) fn write_address(g: &Generator, f: &Facts<'_>, out: &mut Vec<u8>) {
     }
 }
 
-fn write_identity(g: &Generator, f: &mut Facts<'_>, kind: &Kind, out: &mut Vec<u8>) {
-    let address = g.mix.text(f.slot.address).unwrap_or_default();
-    let account = f.actor_account.id.as_str();
-    let user = f.user;
-    match g.mix.text(f.slot.user_type) {
-        None => {
-            put!(
-                out,
-                r#""accountId":""#,
-                account,
-                r#"","invokedBy":""#,
-                address,
-                "\""
-            );
-            return;
-        }
-        Some("AWSService") => {
-            put!(out, r#""type":"AWSService","invokedBy":""#, address, "\"");
-            return;
-        }
-        Some("Root") => {
-            put!(out, r#""type":"Root","principalId":""#, account);
-            put!(
-                out,
-                r#"","arn":"arn:aws:iam::"#,
-                account,
-                r#":root","accountId":""#,
-                account,
-                "\""
-            );
-            write_key(f, kind, out, "AKIA");
-        }
-        Some("IAMUser") => {
-            put!(
-                out,
-                r#""type":"IAMUser","principalId":"AIDA"#,
-                user.principal
-            );
-            put!(
-                out,
-                r#"","arn":"arn:aws:iam::"#,
-                account,
-                ":user/",
-                user.name
-            );
-            put!(out, r#"","accountId":""#, account, "\"");
-            let session = is_session(g, f);
-            write_key(f, kind, out, if session { "ASIA" } else { "AKIA" });
-            put!(out, r#","userName":""#, user.name, "\"");
-            if session {
-                put!(
-                    out,
-                    r#","sessionContext":{"sessionIssuer":{},"webIdFederationData":{}"#
-                );
-                write_session(f, out);
-            }
-        }
-        Some(other) => {
-            put!(
-                out,
-                r#""type":""#,
-                other,
-                r#"","principalId":"AROA"#,
-                user.principal,
-                ":",
-                user.name
-            );
-            put!(
-                out,
-                r#"","arn":"arn:aws:sts::"#,
-                account,
-                ":assumed-role/",
-                user.role,
-                "/",
-                user.name
-            );
-            put!(out, r#"","accountId":""#, account, "\"");
-            write_key(f, kind, out, "ASIA");
-            put!(
-                out,
-                r#","sessionContext":{"sessionIssuer":{"type":"Role","principalId":"AROA"#
-            );
-            put!(
-                out,
-                user.principal,
-                r#"","arn":"arn:aws:iam::"#,
-                account,
-                ":role/",
-                user.role
-            );
-            put!(
-                out,
-                r#"","accountId":""#,
-                account,
-                r#"","userName":""#,
-                user.role,
-                r#""},"webIdFederationData":{}"#
-            );
-            write_session(f, out);
-        }
-    }
-    if is_service(address) {
-        put!(out, r#","invokedBy":""#, address, "\"");
-    }
-}
-
-/// Whether a user acts with a session's temporary key: consoles and services
-/// that act for the user do.
-pub(crate) fn is_session(g: &Generator, f: &Facts<'_>) -> bool {
-    let agent = g.mix.text(f.slot.agent).unwrap_or_default();
-    ["onsole", "Mozilla", "AWS Internal", ".amazonaws.com"]
-        .iter()
-        .any(|mark| agent.contains(mark))
-}
-
-fn write_key(f: &Facts<'_>, kind: &Kind, out: &mut Vec<u8>, prefix: &str) {
-    if kind.name != "ConsoleLogin" {
-        put!(
-            out,
-            r#","accessKeyId":""#,
-            prefix,
-            f.user.keys[f.access_key],
-            "\""
-        );
-    }
-}
-
-fn write_session(f: &Facts<'_>, out: &mut Vec<u8>) {
-    put!(out, r#","attributes":{"creationDate":""#);
-    // Sessions begin on the hour, so that the calls of one share its start.
-    put_time(out, f.event_time - f.event_time.rem_euclid(3_600));
-    let mfa = if f.user.mfa { "true" } else { "false" };
-    put!(out, r#"","mfaAuthenticated":""#, mfa, r#""}}"#);
-}
-
 fn is_object(kind: &Kind) -> bool {
     kind.name.ends_with("Object")
 }
@@ -298,9 +166,12 @@ fn write_request(f: &mut Facts<'_>, kind: &Kind, out: &mut Vec<u8>) {
         "s3" => {
             put!(out, r#""bucketName":""#);
             f.account.bucket(out, f.bucket);
-            put!(out, r#"","Host":""#);
-            f.account.bucket(out, f.bucket);
-            put!(out, ".s3.", f.region_name(), ".amazonaws.com\"");
+            if f.profile != OLD_LOG || is_object(kind) {
+                put!(out, r#"","Host":""#);
+                f.account.bucket(out, f.bucket);
+                put!(out, ".s3.", f.region_name(), ".amazonaws.com");
+            }
+            put!(out, "\"");
             if is_object(kind) {
                 put!(out, r#","key":""#);
                 write_object_key(f, out);
@@ -375,8 +246,15 @@ fn write_response(
     } else if response && left > 16 {
         put!(out, "{");
         let number = usize::from(f.slot.kind) + 5;
-        g.padding
-            .fill(out, left, "response", number, f.account, &mut f.prng, false);
+        g.padding.fill(
+            out,
+            left,
+            kind.service(),
+            number,
+            f.account,
+            &mut f.prng,
+            false,
+        );
         put!(out, "}");
     } else {
         put!(out, "null");

@@ -165,7 +165,7 @@ impl Mix {
 }
 
 fn shuffled(n: usize, stream: u64) -> Vec<usize> {
-    let mut prng = Prng::at(0, 0x6d69_78, stream);
+    let mut prng = Prng::at(0, 0x006d_6978, stream);
     let mut order: Vec<usize> = (0..n).collect();
     for i in (1..n).rev() {
         order.swap(i, prng.below(i + 1));
@@ -207,6 +207,11 @@ pub(crate) fn is_service(address: &str) -> bool {
 /// What services do to one another, whatever the address.
 fn between_services(kind: &Kind) -> bool {
     kind.name == "AssumeRole" || kind.source.starts_with("kms.")
+}
+
+/// What services tell of themselves, with nobody having called.
+fn raised_by_service(kind: &Kind) -> bool {
+    kind.name.ends_with("SecretVersionDelete") || kind.name == "SharedSnapshotVolumeCreated"
 }
 
 fn suits_address(address: &str, kind: &Kind) -> u8 {
@@ -257,8 +262,7 @@ fn suits_agent(agent: &str, kind: &Kind, address: &str) -> u8 {
 }
 
 fn suits_user(user_type: Option<&str>, kind: &Kind, address: &str) -> u8 {
-    let raised_by_service =
-        kind.name.ends_with("SecretVersionDelete") || kind.name == "SharedSnapshotVolumeCreated";
+    let raised_by_service = raised_by_service(kind);
     match user_type {
         None => u8::from(raised_by_service) * 2,
         Some("AWSService") if is_service(address) && address != "AWS Internal" => {
@@ -280,19 +284,15 @@ fn suits_error(error: Option<&str>, kind: &Kind, address: &str) -> u8 {
         }
         _ => {
             let subject = subject_of(error);
-            !subject.is_empty() && kind.name.to_ascii_lowercase().contains(&subject)
+            !subject.is_empty() && kind.name.contains(&subject)
         }
     };
     // An error that nobody would have got there is worse than a plain one.
-    if best {
-        2
-    } else {
-        u8::from(!is_service(address))
-    }
+    let possible = !is_service(address) && !raised_by_service(kind);
+    if best { 2 } else { u8::from(possible) }
 }
 
-/// What an error code is about, in lower case: `NoSuchBucketPolicy` is about
-/// `bucketpolicy`.
+/// What an error code is about: `NoSuchBucketPolicy` is about `BucketPolicy`.
 fn subject_of(error: &str) -> String {
     let mut subject = error.trim_start_matches("Client.").to_owned();
     for noise in [
@@ -313,5 +313,6 @@ fn subject_of(error: &str) -> String {
     ] {
         subject = subject.replace(noise, "");
     }
-    subject.to_ascii_lowercase()
+    // Operations are called GetBucketCors.
+    subject.replace("CORS", "Cors")
 }

@@ -11,6 +11,7 @@ mod actiontrail;
 mod cloudtrail;
 mod describe;
 pub mod generate;
+mod identity;
 pub mod measure;
 mod mix;
 mod padding;

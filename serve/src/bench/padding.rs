@@ -20,6 +20,7 @@ pub(crate) struct Padding {
     general: Vec<Member>,
     storage: Vec<Member>,
     identity: Vec<Member>,
+    encryption: Vec<Member>,
 }
 
 const GENERAL: &[&str] = &[
@@ -74,6 +75,19 @@ const IDENTITY: &[&str] = &[
     r#""onlyAttached":false"#,
 ];
 
+const ENCRYPTION: &[&str] = &[
+    r#""encryptionAlgorithm":"SYMMETRIC_DEFAULT""#,
+    r#""numberOfBytes":32"#,
+    r#""keyUsage":"ENCRYPT_DECRYPT""#,
+    r#""dryRun":false"#,
+    r#""multiRegion":false"#,
+    r#""origin":"AWS_KMS""#,
+    r#""bypassPolicyLockoutSafetyCheck":false"#,
+    r#""customerMasterKeySpec":"SYMMETRIC_DEFAULT""#,
+    r#""description":"Managed by the platform team; read the runbook before changing it""#,
+    r#""tags":[{"tagKey":"Environment","tagValue":"production"},{"tagKey":"CostCenter","tagValue":"4711"}]"#,
+];
+
 const STATEMENT: &str =
     r#"{\"Effect\":\"Allow\",\"Action\":[\"s3:GetObject\",\"s3:ListBucket\"],\"Resource\":\"*\"}"#;
 const POLICY_OPEN: &str = r#""policyDocument":"{\"Version\":\"2012-10-17\",\"Statement\":["#;
@@ -103,6 +117,7 @@ impl Padding {
             general: members(GENERAL),
             storage: members(STORAGE),
             identity: members(IDENTITY),
+            encryption: members(ENCRYPTION),
         }
     }
 
@@ -125,15 +140,17 @@ impl Padding {
     ) {
         let list = match service {
             "s3" => &self.storage,
-            "iam" | "sts" | "kms" => &self.identity,
+            "iam" | "sts" => &self.identity,
+            "kms" => &self.encryption,
             _ => &self.general,
         };
         let mut left = wanted;
         for turn in 0..list.len() {
             let member = &list[(kind + turn) % list.len()];
             let size = member.text.len() as i64 + 1;
-            // At least half of it has to be wanted: the mean stays true.
-            if left * 2 < size {
+            // What is too long by half is never made good again, what is too
+            // short often is: at two thirds the mean comes out true.
+            if left * 3 < size * 2 {
                 continue;
             }
             if comma {

@@ -3,8 +3,9 @@
 
 use serde::Serialize;
 
-use super::cloudtrail::{is_session, kms_arn};
+use super::cloudtrail::kms_arn;
 use super::generate::{Facts, Generator};
+use super::identity::is_session;
 use super::mix::is_service;
 
 /// One question.
@@ -37,7 +38,7 @@ pub struct Landmarks {
     pub minute: (String, String),
     /// A bucket that was used.
     pub bucket: String,
-    /// The last whole day of the events: what is new since then is new.
+    /// When the last day of the events begins: what is first seen after it is new.
     pub recent: String,
 }
 

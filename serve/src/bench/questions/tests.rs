@@ -9,7 +9,7 @@ use super::*;
 
 fn generator(dialect: DialectChoice) -> Generator {
     Generator::new(Shape {
-        events: 20_000,
+        events: 12_000,
         seed: 3,
         accounts: 50,
         regions: 8,
