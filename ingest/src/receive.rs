@@ -101,7 +101,7 @@ pub enum BodyError {
     TooLarge {
         /// The limit.
         limit: usize,
-        /// Empty, or "when decompressed".
+        /// Empty, or " when decompressed".
         when: &'static str,
     },
     /// Too many bytes out for the bytes in.

@@ -67,7 +67,8 @@ impl<'a> Tape<'a> {
     /// Reads `text`, whose containers may stand `max_depth` deep. The text is
     /// shorter than 4 GiB; the caller's limit on events sees to that.
     pub(crate) fn read(text: &'a str, max_depth: usize) -> Result<Self, Fault> {
-        // A real event has a node for each 17 to 25 bytes: one allocation.
+        // Enough for real events, whose keys and values are longer than that:
+        // one allocation.
         let nodes = Vec::with_capacity(text.len() / 16 + 8);
         let mut reader = Reader {
             bytes: text.as_bytes(),

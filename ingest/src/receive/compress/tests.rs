@@ -40,7 +40,7 @@ fn both_encodings_are_opened_declared_or_not() {
 }
 
 #[test]
-fn members_and_frames_follow_each_other() {
+fn bad_17_members_and_frames_follow_each_other() {
     let body = [gzip(b"{\"a\":1}\n"), gzip(b""), gzip(b"{\"b\":2}")].concat();
     assert_eq!(open(body, None).unwrap(), &b"{\"a\":1}\n{\"b\":2}"[..]);
     let skippable = [0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
@@ -72,7 +72,7 @@ fn a_declaration_that_the_bytes_contradict_is_an_error() {
 }
 
 #[test]
-fn a_stream_that_breaks_off_is_an_error_wherever_it_does() {
+fn bad_17_a_stream_that_breaks_off_is_an_error_wherever_it_does() {
     let text: Vec<u8> = (0..2_000u32).flat_map(|n| n.to_le_bytes()).collect();
     for whole in [gzip(&text), zstd(&text)] {
         for length in (4..whole.len()).step_by(97).chain([whole.len() - 1]) {
@@ -96,7 +96,7 @@ fn a_stream_that_breaks_off_is_an_error_wherever_it_does() {
 }
 
 #[test]
-fn a_bomb_stops_at_the_cap() {
+fn bad_17_a_bomb_stops_at_the_cap() {
     let limits = ReceiveLimits {
         max_body: 1 << 20,
         ..ReceiveLimits::default()
@@ -119,7 +119,7 @@ fn beyond_the_free_part_the_ratio_counts() {
 }
 
 #[test]
-fn a_window_beyond_what_decoders_must_have_is_refused() {
+fn bad_17_a_window_beyond_what_decoders_must_have_is_refused() {
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
     encoder.window_log(27).unwrap();
     encoder.write_all(EVENT).unwrap();
@@ -129,7 +129,7 @@ fn a_window_beyond_what_decoders_must_have_is_refused() {
 }
 
 #[test]
-fn what_was_compressed_twice_is_opened_once() {
+fn bad_17_what_was_compressed_twice_is_opened_once() {
     let inner = gzip(EVENT);
     assert_eq!(open(gzip(&inner), None).unwrap(), inner);
 }

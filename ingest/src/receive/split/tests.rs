@@ -295,9 +295,9 @@ fn hostile_lines_cost_linear_time() {
         "{\"Records\":[",
         "{\"a\":[",
     ] {
-        let body = format!("{A}\n{}", format!("{line}\n").repeat(200_000));
+        let body = format!("{A}\n{}", format!("{line}\n").repeat(50_000));
         let found = split(&Bytes::from(body), &limits).unwrap();
-        assert_eq!(found.len(), 200_001, "{line}");
+        assert_eq!(found.len(), 50_001, "{line}");
     }
 }
 
