@@ -282,15 +282,18 @@ impl SeenIndex {
         }
     }
 
-    /// Run by run, so that one run's tags stay in the processor's cache, and
-    /// its probes do not wait for each other.
+    /// Run by run, and first all buckets, then all tags: no probe waits for
+    /// another's cache miss.
     fn ask_runs(&mut self, events: &[Candidate], answers: &mut [Answer]) -> Result<(), SeenError> {
+        let mut buckets = Vec::with_capacity(events.len());
         let mut hits = Vec::new();
         let mut damaged = None;
         'runs: for run in &self.runs {
-            hits.clear();
-            for (number, event) in events.iter().enumerate() {
-                hits.extend(run.index.probe(event.key).map(|within| (number, within)));
+            buckets.clear();
+            buckets.extend(events.iter().map(|event| run.index.bucket(event.key)));
+            for (number, (event, bucket)) in events.iter().zip(buckets.drain(..)).enumerate() {
+                let within = run.index.probe(event.key, bucket);
+                hits.extend(within.map(|within| (number, within)));
             }
             for (number, within) in hits.drain(..) {
                 let answer = &mut answers[number];

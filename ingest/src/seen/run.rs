@@ -93,15 +93,15 @@ pub(super) fn tag_of(key: SeenKey) -> u16 {
 }
 
 impl TagIndex {
-    fn bucket(&self, key: SeenKey) -> Range<usize> {
+    /// The entries of the bucket of `key`.
+    pub(super) fn bucket(&self, key: SeenKey) -> Range<usize> {
         let bucket = bucket_of(key, self.starts.len() - 1);
         self.starts[bucket] as usize..self.starts[bucket + 1] as usize
     }
 
-    /// The entries that may be of `key`: from the first with its tag to the
-    /// end of its bucket. Empty in all but one of 2048 look-ups in vain.
-    pub(super) fn probe(&self, key: SeenKey) -> Option<Range<usize>> {
-        let bucket = self.bucket(key);
+    /// The entries of its `bucket` that may be of `key`: from the first with
+    /// its tag on. None in all but one of 2048 look-ups in vain.
+    pub(super) fn probe(&self, key: SeenKey, bucket: Range<usize>) -> Option<Range<usize>> {
         let tag = tag_of(key);
         let tags = &self.tags[bucket.clone()];
         // Without an early exit, so that the compiler compares many at once.
