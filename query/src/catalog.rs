@@ -1,0 +1,376 @@
+//! The names that one principal may use in one statement.
+//!
+//! Each table is resolved to one snapshot, however often and under however
+//! many names a statement speaks of it. What is not in here does not exist for
+//! the statement: there is no other catalog, no file or URL table, no table
+//! function.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use cairn_schemas::TrailName;
+use cairn_schemas::columns::{EVENT_COLUMNS, QUARANTINE_COLUMNS, event_schema, quarantine_schema};
+use cairn_schemas::control::Principal;
+use cairn_store::view::{TableName, Tables};
+use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::object_store::ObjectStoreRegistry;
+use parking_lot::Mutex;
+
+use crate::error::QueryError;
+use crate::scan::EventTable;
+use crate::scope::Scope;
+use crate::session::{Footers, Stores};
+use crate::system::{RowsTable, SystemTable};
+
+/// The one catalog.
+pub(crate) const CATALOG: &str = "cairn";
+/// The schema of unqualified names.
+pub(crate) const PUBLIC: &str = "public";
+/// The schema of the trails' tables.
+pub(crate) const TRAILS: &str = "trails";
+/// The schema that tells of the others.
+pub(crate) const INFORMATION: &str = "information_schema";
+
+/// A table that can be asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) schema: &'static str,
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) comment: String,
+}
+
+/// Where its rows come from.
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    Events(TableName),
+    System(Arc<dyn SystemTable>),
+    Information,
+}
+
+impl Entry {
+    /// Its columns as people see them.
+    pub(crate) fn columns(&self) -> SchemaRef {
+        match &self.kind {
+            Kind::Events(TableName::Quarantine) => quarantine_schema(),
+            Kind::Events(_) => event_schema(),
+            Kind::System(table) => table.schema(),
+            Kind::Information => information_columns(&self.name),
+        }
+    }
+
+    /// The sentence about one of its columns.
+    pub(crate) fn comment_of(&self, column: &Field) -> String {
+        let listed = match &self.kind {
+            Kind::Events(TableName::Quarantine) => QUARANTINE_COLUMNS,
+            Kind::Events(_) => EVENT_COLUMNS,
+            Kind::System(_) | Kind::Information => &[],
+        };
+        match listed.iter().find(|c| c.name == column.name()) {
+            Some(c) => c.comment.to_owned(),
+            None => column.metadata().get("comment").cloned().unwrap_or_default(),
+        }
+    }
+
+    /// `BASE TABLE` or `VIEW`, as SQL's standard has it.
+    pub(crate) fn table_type(&self) -> &'static str {
+        match self.kind {
+            Kind::Events(_) => "BASE TABLE",
+            Kind::System(_) | Kind::Information => "VIEW",
+        }
+    }
+}
+
+/// Everything that one statement may ask for.
+#[derive(Debug)]
+pub(crate) struct Names {
+    tables: Arc<dyn Tables>,
+    principal: Principal,
+    scope: Scope,
+    footers: Arc<Footers>,
+    stores: Arc<Stores>,
+    entries: Vec<Entry>,
+    /// Tables already resolved: the one snapshot of this statement.
+    resolved: tokio::sync::Mutex<BTreeMap<String, Arc<dyn TableProvider>>>,
+    touched: Mutex<BTreeSet<String>>,
+}
+
+impl Names {
+    pub(crate) fn new(
+        tables: Arc<dyn Tables>,
+        system: &[Arc<dyn SystemTable>],
+        principal: Principal,
+        footers: Arc<Footers>,
+        stores: Arc<Stores>,
+    ) -> Arc<Self> {
+        let scope = Scope::from(principal.readable());
+        Arc::new(Self {
+            entries: entries(tables.as_ref(), system),
+            tables,
+            principal,
+            scope,
+            footers,
+            stores,
+            resolved: tokio::sync::Mutex::default(),
+            touched: Mutex::default(),
+        })
+    }
+
+    /// All that can be asked for, in the order of SHOW TABLES.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The tables that were resolved, for the audit event.
+    pub(crate) fn touched(&self) -> Vec<String> {
+        self.touched.lock().iter().cloned().collect()
+    }
+
+    /// The table of that name. A trail answers to its exact name and to its
+    /// lower-case form, which is what an unquoted name becomes; two trails
+    /// never share the latter.
+    pub(crate) fn find(&self, schema: &str, name: &str) -> Option<&Entry> {
+        self.entries.iter().find(|e| {
+            e.schema == schema
+                && (e.name == name
+                    || matches!(&e.kind, Kind::Events(TableName::Trail(t)) if t.folded() == name))
+        })
+    }
+
+    async fn provider(&self, entry: &Entry) -> Result<Option<Arc<dyn TableProvider>>> {
+        let name = match &entry.kind {
+            Kind::Events(table) => canonical(table),
+            Kind::System(_) => entry.name.clone(),
+            Kind::Information => format!("{INFORMATION}.{}", entry.name),
+        };
+        let mut resolved = self.resolved.lock().await;
+        if let Some(provider) = resolved.get(&name) {
+            return Ok(Some(Arc::clone(provider)));
+        }
+        let provider: Arc<dyn TableProvider> = match &entry.kind {
+            Kind::Events(table) => {
+                let snapshot = self.tables.snapshot(table).await.map_err(|error| {
+                    tracing::error!(table = ?table, error = %error, "query: no snapshot");
+                    QueryError::unavailable(format!("table {name} cannot be read now; try again"))
+                })?;
+                let Some(snapshot) = snapshot else {
+                    return Ok(None);
+                };
+                let footers = self.footers.of(&snapshot.store_url);
+                self.stores
+                    .register_store(&snapshot.store_url, Arc::clone(&snapshot.store));
+                Arc::new(EventTable::new(
+                    name.clone(),
+                    snapshot,
+                    self.scope.clone(),
+                    footers,
+                ))
+            }
+            Kind::System(table) => {
+                let rows = table.rows(&self.principal).await?;
+                RowsTable::new(table.schema(), rows)?
+            }
+            Kind::Information => {
+                let rows = information(&entry.name, &self.entries)?;
+                RowsTable::new(rows.schema(), vec![rows])?
+            }
+        };
+        self.touched.lock().insert(name.clone());
+        resolved.insert(name, Arc::clone(&provider));
+        Ok(Some(provider))
+    }
+}
+
+/// A table's name in audit events and in plans.
+fn canonical(table: &TableName) -> String {
+    match table {
+        TableName::History => "history".to_owned(),
+        TableName::Quarantine => "quarantine".to_owned(),
+        TableName::Trail(name) => format!("{TRAILS}.{name}"),
+    }
+}
+
+fn entries(tables: &dyn Tables, system: &[Arc<dyn SystemTable>]) -> Vec<Entry> {
+    let events = |schema, name: &str, table, comment: &str| Entry {
+        schema,
+        name: name.to_owned(),
+        kind: Kind::Events(table),
+        comment: comment.to_owned(),
+    };
+    let mut all = Vec::new();
+    let mut trails: Vec<TrailName> = Vec::new();
+    for table in tables.names() {
+        match table {
+            TableName::History => {
+                let comment = "Every event of the last 90 days.";
+                all.push(events(PUBLIC, "history", TableName::History, comment));
+                all.push(events(PUBLIC, "events", TableName::History, "The same as history."));
+            }
+            TableName::Quarantine => {
+                let comment = "What could not become an event, and why.";
+                all.push(events(PUBLIC, "quarantine", TableName::Quarantine, comment));
+            }
+            TableName::Trail(name) => trails.push(name),
+        }
+    }
+    all.extend(system.iter().map(|table| Entry {
+        schema: PUBLIC,
+        name: table.name().to_owned(),
+        kind: Kind::System(Arc::clone(table)),
+        comment: table.comment().to_owned(),
+    }));
+    trails.sort();
+    all.extend(trails.into_iter().map(|name| {
+        let comment = format!("The events that the trail {name} has taken.");
+        events(TRAILS, name.as_str(), TableName::Trail(name.clone()), &comment)
+    }));
+    for name in ["schemata", "tables", "columns", "views"] {
+        all.push(Entry {
+            schema: INFORMATION,
+            name: name.to_owned(),
+            kind: Kind::Information,
+            comment: "SQL's standard description of these tables.".to_owned(),
+        });
+    }
+    all
+}
+
+fn information_columns(name: &str) -> SchemaRef {
+    let text = |n: &str| Field::new(n, DataType::Utf8, true);
+    let fields = match name {
+        "schemata" => vec![text("catalog_name"), text("schema_name")],
+        "columns" => vec![
+            text("table_catalog"),
+            text("table_schema"),
+            text("table_name"),
+            text("column_name"),
+            Field::new("ordinal_position", DataType::UInt64, true),
+            text("is_nullable"),
+            text("data_type"),
+            text("comment"),
+        ],
+        "views" => vec![
+            text("table_catalog"),
+            text("table_schema"),
+            text("table_name"),
+            text("definition"),
+        ],
+        _ => vec![
+            text("table_catalog"),
+            text("table_schema"),
+            text("table_name"),
+            text("table_type"),
+            text("comment"),
+        ],
+    };
+    Arc::new(Schema::new(fields))
+}
+
+fn information(name: &str, entries: &[Entry]) -> Result<RecordBatch> {
+    fn text<I: IntoIterator<Item = String>>(values: I) -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(values))
+    }
+    let shown: Vec<&Entry> = match name {
+        // The system tables are called views, but have no definition to show.
+        "views" => vec![],
+        _ => entries.iter().collect(),
+    };
+    let arrays = match name {
+        "schemata" => {
+            let names = [PUBLIC, TRAILS, INFORMATION];
+            vec![
+                text(names.iter().map(|_| CATALOG.to_owned())),
+                text(names.iter().map(|n| (*n).to_owned())),
+            ]
+        }
+        "columns" => {
+            let all: Vec<(&Entry, usize, Arc<Field>)> = shown
+                .iter()
+                .flat_map(|e| {
+                    let columns = e.columns();
+                    (0..columns.fields().len())
+                        .map(|i| (*e, i, Arc::clone(&columns.fields()[i])))
+                        .collect::<Vec<_>>()
+                })
+                .collect();
+            let nullable = |f: &Field| if f.is_nullable() { "YES" } else { "NO" }.to_owned();
+            vec![
+                text(all.iter().map(|_| CATALOG.to_owned())),
+                text(all.iter().map(|(e, ..)| e.schema.to_owned())),
+                text(all.iter().map(|(e, ..)| e.name.clone())),
+                text(all.iter().map(|(_, _, f)| f.name().clone())),
+                Arc::new(UInt64Array::from_iter_values(all.iter().map(|(_, i, _)| *i as u64 + 1)))
+                    as ArrayRef,
+                text(all.iter().map(|(_, _, f)| nullable(f))),
+                text(all.iter().map(|(_, _, f)| crate::describe::type_name(f.data_type()))),
+                text(all.iter().map(|(e, _, f)| e.comment_of(f))),
+            ]
+        }
+        _ => {
+            let mut arrays = vec![
+                text(shown.iter().map(|_| CATALOG.to_owned())),
+                text(shown.iter().map(|e| e.schema.to_owned())),
+                text(shown.iter().map(|e| e.name.clone())),
+            ];
+            if name == "views" {
+                arrays.push(text(shown.iter().map(|_| String::new())));
+            } else {
+                arrays.push(text(shown.iter().map(|e| e.table_type().to_owned())));
+                arrays.push(text(shown.iter().map(|e| e.comment.clone())));
+            }
+            arrays
+        }
+    };
+    Ok(RecordBatch::try_new(information_columns(name), arrays)?)
+}
+
+/// [`Names`] as the engine looks names up.
+#[derive(Debug)]
+pub(crate) struct Catalog(pub(crate) Arc<Names>);
+
+impl CatalogProvider for Catalog {
+    fn schema_names(&self) -> Vec<String> {
+        [PUBLIC, TRAILS, INFORMATION].map(str::to_owned).to_vec()
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        let schema = [PUBLIC, TRAILS, INFORMATION].into_iter().find(|s| *s == name)?;
+        Some(Arc::new(OneSchema {
+            names: Arc::clone(&self.0),
+            schema,
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct OneSchema {
+    names: Arc<Names>,
+    schema: &'static str,
+}
+
+#[async_trait]
+impl SchemaProvider for OneSchema {
+    fn table_names(&self) -> Vec<String> {
+        self.names
+            .entries()
+            .iter()
+            .filter(|e| e.schema == self.schema)
+            .map(|e| e.name.clone())
+            .collect()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        match self.names.find(self.schema, name) {
+            Some(entry) => self.names.provider(entry).await,
+            None => Ok(None),
+        }
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.names.find(self.schema, name).is_some()
+    }
+}

@@ -1,0 +1,318 @@
+//! Runs statements: on threads of its own, within its limits.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use cairn_schemas::Clock;
+use cairn_schemas::control::Principal;
+use cairn_store::view::Tables;
+use chrono::{DateTime, Utc};
+use datafusion::execution::{SessionState, TaskContext};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::sql::parser::Statement;
+use futures::StreamExt;
+use tokio::runtime::Runtime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use crate::catalog::Names;
+use crate::describe;
+use crate::error::{Exceeded, QueryError};
+use crate::gate::{self, Ask};
+use crate::limits::Limits;
+use crate::output::{Output, plain_schema};
+use crate::session::{Footers, Sessions, Stores};
+use crate::stream::{QueryStream, Said, StopOnDrop, too_late};
+use crate::system::SystemTable;
+
+/// Batches that wait for the door; few, so that a slow reader slows the query
+/// and not the memory.
+const AHEAD: usize = 2;
+
+/// Deep enough for the deepest statement that the gate lets through.
+const STACK: usize = 16 << 20;
+
+/// Answers statements, one session for each. Cheap to share; make one.
+#[derive(Debug)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    /// Apart from everybody else's threads: a query that computes for a minute
+    /// must not keep an event from being acknowledged. Taken on drop.
+    runtime: Option<Runtime>,
+    places: Arc<Semaphore>,
+    waiting: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Shared {
+    tables: Arc<dyn Tables>,
+    system: Vec<Arc<dyn SystemTable>>,
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+    sessions: Sessions,
+    footers: Arc<Footers>,
+}
+
+impl Engine {
+    /// An engine over `tables` and `system`, with threads of its own.
+    pub fn new(
+        tables: Arc<dyn Tables>,
+        system: Vec<Arc<dyn SystemTable>>,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, QueryError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(limits.threads.max(1))
+            .thread_name("cairn-query")
+            .thread_stack_size(STACK)
+            .enable_all()
+            .build()
+            .map_err(|e| QueryError::internal(format!("cannot start threads for queries: {e}")))?;
+        let sessions = Sessions::new(&limits)
+            .map_err(|e| QueryError::internal(format!("cannot set the query engine up: {e}")))?;
+        Ok(Self {
+            places: Arc::new(Semaphore::new(limits.concurrent.max(1))),
+            waiting: AtomicUsize::new(0),
+            runtime: Some(runtime),
+            shared: Arc::new(Shared {
+                tables,
+                system,
+                footers: Footers::new(limits.metadata_cache),
+                limits,
+                clock,
+                sessions,
+            }),
+        })
+    }
+
+    /// The answer to `sql` as `principal` may see it. Returns once the
+    /// statement is planned; the rows follow.
+    pub async fn query(
+        &self,
+        principal: &Principal,
+        sql: &str,
+    ) -> Result<QueryStream, QueryError> {
+        let deadline = Instant::now() + self.shared.limits.timeout;
+        let place = self.place(deadline).await?;
+        let Some(runtime) = &self.runtime else {
+            return Err(QueryError::unavailable("the server is stopping"));
+        };
+        let (planned, plan) = oneshot::channel();
+        let (say, said) = mpsc::channel(AHEAD);
+        let job = Job {
+            shared: Arc::clone(&self.shared),
+            principal: principal.clone(),
+            sql: sql.to_owned(),
+        };
+        let task = runtime.spawn(job.run(place, planned, say));
+        let stop = StopOnDrop(task.abort_handle());
+        match timeout_at(deadline, plan).await {
+            Err(_) => Err(too_late()),
+            // The task is gone without a word: it panicked.
+            Ok(Err(_)) => Err(QueryError::internal(
+                "the query stopped before its end; the server's log says more",
+            )),
+            Ok(Ok(Err(error))) => Err(error),
+            Ok(Ok(Ok(heading))) => Ok(QueryStream::new(
+                heading.schema,
+                heading.tables,
+                said,
+                deadline,
+                stop,
+            )),
+        }
+    }
+
+    /// A place among the queries that run; it is given back when the query has
+    /// really stopped, not when its caller went away.
+    async fn place(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, QueryError> {
+        let busy = || {
+            QueryError::limit(Exceeded::Busy, "too many queries are waiting")
+                .with_hint("try again in a moment")
+        };
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return Ok(place);
+        }
+        let _waiting = Waiting::enter(&self.waiting, self.shared.limits.queue).ok_or_else(busy)?;
+        match timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            _ => Err(busy()),
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Not by waiting: a query may compute for a while, and an engine may
+        // be dropped where waiting is not allowed.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// One who waits for a place.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn enter(count: &'a AtomicUsize, most: usize) -> Option<Self> {
+        let entered = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
+            (n < most).then_some(n + 1)
+        });
+        entered.ok().map(|_| Self(count))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What is known of an answer before its first row.
+#[derive(Debug)]
+struct Heading {
+    schema: SchemaRef,
+    tables: Vec<String>,
+}
+
+/// An answer ready to be read.
+enum Answer {
+    Made(RecordBatch),
+    Plan(Arc<dyn ExecutionPlan>, Arc<TaskContext>),
+}
+
+/// One statement of one principal.
+struct Job {
+    shared: Arc<Shared>,
+    principal: Principal,
+    sql: String,
+}
+
+impl Job {
+    async fn run(
+        self,
+        place: OwnedSemaphorePermit,
+        planned: oneshot::Sender<Result<Heading, QueryError>>,
+        say: mpsc::Sender<Said>,
+    ) {
+        let answer = match self.answer().await {
+            Ok((answer, heading)) => {
+                if planned.send(Ok(heading)).is_err() {
+                    return;
+                }
+                answer
+            }
+            Err(error) => {
+                // Nobody listens any more: nothing to tell.
+                let _ = planned.send(Err(error));
+                return;
+            }
+        };
+        let last = match self.read(answer, &say).await {
+            Ok(()) => Said::End,
+            Err(error) => Said::Failed(error),
+        };
+        // Sent by nobody who listens no more.
+        let _ = say.send(last).await;
+        drop(place);
+    }
+
+    async fn answer(&self) -> Result<(Answer, Heading), QueryError> {
+        let limits = &self.shared.limits;
+        let ask = gate::parse(&self.sql, limits.max_sql)?;
+        let stores = Arc::new(Stores::default());
+        let names = Names::new(
+            Arc::clone(&self.shared.tables),
+            &self.shared.system,
+            self.principal.clone(),
+            Arc::clone(&self.shared.footers),
+            Arc::clone(&stores),
+        );
+        let made = match ask {
+            Ask::Tables { schema, like } => {
+                describe::tables(&names, schema.as_deref(), like.as_deref())?
+            }
+            Ask::Columns { table, like } => describe::columns(&names, &table, like.as_deref())?,
+            Ask::Plan(statement) => {
+                let session = self.session(&names, stores)?;
+                let (logical, physical) = plan(&session, &names, statement).await?;
+                describe::plans(&logical, physical.as_ref())?
+            }
+            Ask::Rows(statement) => {
+                let session = self.session(&names, stores)?;
+                let (_, physical) = plan(&session, &names, statement).await?;
+                let heading = Heading {
+                    schema: plain_schema(&physical.schema()),
+                    tables: names.touched(),
+                };
+                return Ok((Answer::Plan(physical, session.task_ctx()), heading));
+            }
+        };
+        let heading = Heading {
+            schema: made.schema(),
+            tables: names.touched(),
+        };
+        Ok((Answer::Made(made), heading))
+    }
+
+    fn session(&self, names: &Arc<Names>, stores: Arc<Stores>) -> Result<SessionState, QueryError> {
+        let now: DateTime<Utc> =
+            DateTime::from_timestamp_micros(self.shared.clock.now().0).unwrap_or_default();
+        self.shared
+            .sessions
+            .session(names, stores, now)
+            .map_err(|e| QueryError::planning(&e))
+    }
+
+    async fn read(&self, answer: Answer, say: &mpsc::Sender<Said>) -> Result<(), QueryError> {
+        let mut output = Output::new(&self.shared.limits);
+        let (plan, context) = match answer {
+            Answer::Made(batch) => {
+                // An error means that nobody listens any more.
+                let _ = say.send(Said::Rows(batch)).await;
+                return Ok(());
+            }
+            Answer::Plan(plan, context) => (plan, context),
+        };
+        let mut rows = execute_stream(plan, context).map_err(|e| QueryError::running(&e))?;
+        while let Some(batch) = rows.next().await {
+            let batch = batch.map_err(|e| QueryError::running(&e))?;
+            for part in output.parts(&batch)? {
+                if say.send(Said::Rows(part)).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// From text to plans, verified.
+async fn plan(
+    session: &SessionState,
+    names: &Names,
+    statement: Statement,
+) -> Result<(datafusion::logical_expr::LogicalPlan, Arc<dyn ExecutionPlan>), QueryError> {
+    let planning = |e| QueryError::planning(&e);
+    for reference in session
+        .resolve_table_references(&statement)
+        .map_err(planning)?
+    {
+        describe::find(names, &reference)?;
+    }
+    let logical = session
+        .statement_to_plan(statement)
+        .await
+        .map_err(planning)?;
+    gate::verify(&logical)?;
+    let logical = session.optimize(&logical).map_err(planning)?;
+    let physical = session
+        .query_planner()
+        .create_physical_plan(&logical, session)
+        .await
+        .map_err(planning)?;
+    Ok((logical, physical))
+}

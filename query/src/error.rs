@@ -1,0 +1,325 @@
+//! Errors that a person can act on, and that never hold a value of the data.
+//!
+//! While a statement is planned nothing but its own text has been looked at,
+//! so the engine's words may be passed on. Once it runs, an error's text may
+//! quote a cell ("cannot cast string 'alice' to Int64"), so it is replaced by
+//! the kind of thing that went wrong.
+
+use arrow::error::ArrowError;
+use datafusion::common::utils::datafusion_strsim::levenshtein;
+use datafusion::common::{Column, SchemaError};
+use datafusion::error::DataFusionError;
+
+/// Which limit a query met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Exceeded {
+    /// It ran, or waited for its rows to be taken, for too long.
+    Time,
+    /// It needed more memory than there is for it.
+    Memory,
+    /// It needed more temporary disk than there is for it.
+    Spill,
+    /// It made more rows than allowed.
+    Rows,
+    /// It made more bytes than allowed.
+    Bytes,
+    /// Its text is too long or nests too deep.
+    Statement,
+    /// Too many other queries are running and waiting.
+    Busy,
+}
+
+/// Who has to do what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The statement is wrong: its author has to change it.
+    Invalid {
+        /// The line of the statement, from 1, where it is known.
+        line: Option<u64>,
+        /// The column of that line, from 1.
+        column: Option<u64>,
+    },
+    /// The statement is not a question: no statement here changes anything.
+    Forbidden,
+    /// The query met a limit.
+    Limit(Exceeded),
+    /// Something it needs cannot be read now: the operator has to look.
+    Unavailable,
+    /// A fault of Cairn.
+    Internal,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct QueryError {
+    /// Who has to do what.
+    pub kind: ErrorKind,
+    /// One sentence, with no value of anybody's data.
+    pub message: String,
+    /// What to try instead.
+    pub hint: Option<String>,
+}
+
+impl QueryError {
+    /// A statement that cannot be answered as it stands.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self {
+            kind: ErrorKind::Invalid {
+                line: None,
+                column: None,
+            },
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// A statement that is not a question.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self {
+            kind: ErrorKind::Forbidden,
+            message: message.into(),
+            hint: Some(
+                "use SELECT, WITH, VALUES, EXPLAIN, SHOW TABLES, SHOW COLUMNS or DESCRIBE".into(),
+            ),
+        }
+    }
+
+    /// A limit was met.
+    pub fn limit(which: Exceeded, message: impl Into<String>) -> Self {
+        Self {
+            kind: ErrorKind::Limit(which),
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// Something cannot be read now.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self {
+            kind: ErrorKind::Unavailable,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// A fault of Cairn; the log knows more than the caller.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self {
+            kind: ErrorKind::Internal,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// The same with a hint.
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same with a place in the statement.
+    pub fn at(mut self, line: u64, column: u64) -> Self {
+        if line > 0
+            && let ErrorKind::Invalid { line: l, column: c } = &mut self.kind
+        {
+            *l = Some(line);
+            *c = Some(column);
+        }
+        self
+    }
+
+    /// A stable code, for metrics and machine-readable answers.
+    pub fn code(&self) -> &'static str {
+        match self.kind {
+            ErrorKind::Invalid { .. } => "invalid_query",
+            ErrorKind::Forbidden => "forbidden_statement",
+            ErrorKind::Limit(Exceeded::Time) => "query_timeout",
+            ErrorKind::Limit(Exceeded::Memory) => "query_memory",
+            ErrorKind::Limit(Exceeded::Spill) => "query_spill",
+            ErrorKind::Limit(Exceeded::Rows) => "query_rows",
+            ErrorKind::Limit(Exceeded::Bytes) => "query_bytes",
+            ErrorKind::Limit(Exceeded::Statement) => "query_too_complex",
+            ErrorKind::Limit(Exceeded::Busy) => "busy",
+            ErrorKind::Unavailable => "unavailable",
+            ErrorKind::Internal => "internal",
+        }
+    }
+
+    /// What went wrong before any row was read.
+    pub(crate) fn planning(error: &DataFusionError) -> Self {
+        if let Some(own) = own(error) {
+            return own;
+        }
+        let span = error.diagnostic().and_then(|d| d.span);
+        let planned = match error.find_root() {
+            DataFusionError::SQL(parser, _) => return parse_error(&parser.to_string()),
+            DataFusionError::SchemaError(schema, _) => schema_error(schema),
+            DataFusionError::Plan(text) | DataFusionError::Configuration(text) => {
+                Self::invalid(first_line(text))
+            }
+            DataFusionError::NotImplemented(text) => {
+                Self::invalid(format!("not supported: {}", first_line(text)))
+            }
+            // Constants are worked out while planning, and fail as rows do.
+            _ => return Self::running(error),
+        };
+        match span {
+            Some(span) => planned.at(span.start.line, span.start.column),
+            None => planned,
+        }
+    }
+
+    /// What went wrong while rows were read. Never passes the text on.
+    pub(crate) fn running(error: &DataFusionError) -> Self {
+        if let Some(own) = own(error) {
+            return own;
+        }
+        match error.find_root() {
+            DataFusionError::ArrowError(arrow, _) => arrow_error(arrow),
+            DataFusionError::ResourcesExhausted(text) if text.contains("disk") => Self::limit(
+                Exceeded::Spill,
+                "the query needs more temporary disk than it may use",
+            )
+            .with_hint("ask for fewer rows or columns, or narrow the time range"),
+            DataFusionError::ResourcesExhausted(_) => Self::limit(
+                Exceeded::Memory,
+                "the query needs more memory than it may use",
+            )
+            .with_hint("ask for fewer rows or columns, or narrow the time range"),
+            DataFusionError::ParquetError(_)
+            | DataFusionError::ObjectStore(_)
+            | DataFusionError::IoError(_) => {
+                tracing::error!(error = %error.strip_backtrace(), "query: a file cannot be read");
+                Self::unavailable("a file of the table cannot be read now; try again")
+            }
+            DataFusionError::Execution(_)
+            | DataFusionError::Plan(_)
+            | DataFusionError::SchemaError(..)
+            | DataFusionError::NotImplemented(_) => {
+                Self::invalid("an expression of the query failed on a value that it met")
+                    .with_hint("TRY_CAST gives null where CAST fails; NULLIF guards a divisor")
+            }
+            _ => {
+                tracing::error!(error = %error.strip_backtrace(), "query: internal error");
+                Self::internal("the query failed inside; the server's log says more")
+            }
+        }
+    }
+}
+
+/// One of our own, however deep it was wrapped.
+fn own(error: &DataFusionError) -> Option<QueryError> {
+    match error {
+        DataFusionError::External(e) => match e.downcast_ref::<QueryError>() {
+            Some(own) => Some(own.clone()),
+            None => e.downcast_ref::<DataFusionError>().and_then(own),
+        },
+        DataFusionError::ArrowError(e, _) => match e.as_ref() {
+            ArrowError::ExternalError(e) => match e.downcast_ref::<QueryError>() {
+                Some(own) => Some(own.clone()),
+                None => e.downcast_ref::<DataFusionError>().and_then(own),
+            },
+            _ => None,
+        },
+        DataFusionError::Context(_, e) | DataFusionError::Diagnostic(_, e) => own(e),
+        DataFusionError::Shared(e) => own(e),
+        DataFusionError::Collection(all) => all.iter().find_map(own),
+        _ => None,
+    }
+}
+
+impl From<QueryError> for DataFusionError {
+    fn from(error: QueryError) -> Self {
+        DataFusionError::External(Box::new(error))
+    }
+}
+
+fn arrow_error(error: &ArrowError) -> QueryError {
+    let text = match error {
+        ArrowError::DivideByZero => "division by zero",
+        ArrowError::CastError(_) | ArrowError::ParseError(_) => {
+            "a value cannot be converted to the type that the query asks for"
+        }
+        ArrowError::ArithmeticOverflow(_) => "a number is out of range",
+        ArrowError::OffsetOverflowError(_) => {
+            return QueryError::limit(
+                Exceeded::Memory,
+                "the query makes a text that is too long",
+            );
+        }
+        ArrowError::IoError(..) | ArrowError::ParquetError(_) => {
+            tracing::error!(error = %error, "query: a file cannot be read");
+            return QueryError::unavailable("a file of the table cannot be read now; try again");
+        }
+        _ => "an expression of the query failed on a value that it met",
+    };
+    QueryError::invalid(text)
+        .with_hint("TRY_CAST gives null where CAST fails; NULLIF guards a divisor")
+}
+
+fn schema_error(error: &SchemaError) -> QueryError {
+    match error {
+        SchemaError::FieldNotFound {
+            field,
+            valid_fields,
+        } => {
+            let e = QueryError::invalid(format!("there is no column {:?}", field.name));
+            match closest(&field.name, valid_fields.iter().map(Column::name)) {
+                Some(name) => e.with_hint(format!("did you mean {name:?}?")),
+                None => e.with_hint("DESCRIBE history lists the columns"),
+            }
+        }
+        other => QueryError::invalid(first_line(&other.to_string())),
+    }
+}
+
+/// The name of `all` that `given` is most likely a slip of.
+pub(crate) fn closest<'a>(given: &str, all: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let given = given.to_ascii_lowercase();
+    let simple = |name: &str| name.replace(['_', '-'], "");
+    all.filter_map(|name| {
+        let lower = name.to_ascii_lowercase();
+        let distance = if simple(&lower) == simple(&given) {
+            0
+        } else {
+            levenshtein(&lower, &given)
+        };
+        (distance <= 1 + given.chars().count() / 4).then_some((distance, name))
+    })
+    .min()
+    .map(|(_, name)| name)
+}
+
+/// A parser's message, whose place is written at its end.
+pub(crate) fn parse_error(text: &str) -> QueryError {
+    let text = text
+        .trim_start_matches("sql parser error: ")
+        .trim_start_matches("ParserError(\"")
+        .trim_start_matches("TokenizerError(\"")
+        .trim_end_matches("\")");
+    if text.contains("recursion limit exceeded") || text.contains("RecursionLimit") {
+        return QueryError::limit(Exceeded::Statement, "the statement nests too deep");
+    }
+    match text.rsplit_once(" at Line: ") {
+        Some((message, place)) => {
+            let mut numbers = place
+                .split(|c: char| !c.is_ascii_digit())
+                .filter_map(|n| n.parse().ok());
+            let (line, column) = (numbers.next(), numbers.next());
+            QueryError::invalid(first_line(message))
+                .at(line.unwrap_or(0), column.unwrap_or(0))
+        }
+        None => QueryError::invalid(first_line(text)),
+    }
+}
+
+/// The first line, capped: the engine likes to append lists and backtraces.
+fn first_line(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let line = line.split(". This issue was likely caused").next().unwrap_or(line);
+    line.chars().take(500).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,300 @@
+//! What may be asked: one statement, which only reads, of bounded size.
+//!
+//! Twice: the text, before anything is made of it, against a list of the
+//! statements that there are; and the plan that the engine made of it, node by
+//! node, in case the engine should read more into the text than we did.
+
+use std::ops::ControlFlow;
+
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::source_as_provider;
+use datafusion::error::DataFusionError;
+use datafusion::execution::context::SQLOptions;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::parser::{DFParserBuilder, ExplainStatement, Statement};
+use datafusion::sql::sqlparser::ast::{
+    Expr, ObjectName, Query, ShowStatementFilter, ShowStatementFilterPosition,
+    ShowStatementOptions, Statement as Sql, TableFactor, Visit, Visitor,
+};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+
+use crate::error::{Exceeded, QueryError, parse_error};
+use crate::scan::EventTable;
+use crate::session::DEPTH;
+use crate::system::RowsTable;
+
+/// How deep an expression may be: `a OR b OR c …` nests without parentheses.
+const EXPRESSION_DEPTH: usize = 512;
+/// How many nodes a plan may have.
+const PLAN_NODES: usize = 1000;
+/// How many joins a plan may have.
+const JOINS: usize = 24;
+
+/// What a statement asks for.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// The rows of a query.
+    Rows(Statement),
+    /// How a query would be run.
+    Plan(Statement),
+    /// Which tables there are.
+    Tables {
+        /// Of which schema.
+        schema: Option<String>,
+        /// Whose names are like this.
+        like: Option<String>,
+    },
+    /// Which columns a table has.
+    Columns {
+        /// The parts of its name, folded as SQL folds them.
+        table: Vec<String>,
+        /// Whose names are like this.
+        like: Option<String>,
+    },
+}
+
+/// Reads the statement, and refuses what is not a question.
+pub(crate) fn parse(sql: &str, max_sql: usize) -> Result<Ask, QueryError> {
+    if sql.len() > max_sql {
+        return Err(QueryError::limit(
+            Exceeded::Statement,
+            format!("the statement is longer than {max_sql} bytes"),
+        ));
+    }
+    let read = DFParserBuilder::new(sql)
+        .with_dialect(&PostgreSqlDialect {})
+        .with_recursion_limit(DEPTH)
+        .build()
+        .and_then(|mut parser| parser.parse_statements());
+    let mut statements = read.map_err(|e| parse_error(&e.find_root().strip_backtrace()))?;
+    let one = statements.pop_front();
+    let Some(statement) = one else {
+        return Err(QueryError::invalid("there is no statement"));
+    };
+    if !statements.is_empty() {
+        return Err(QueryError::invalid(
+            "there is more than one statement: send them one by one",
+        ));
+    }
+    ask(statement)
+}
+
+fn ask(statement: Statement) -> Result<Ask, QueryError> {
+    match statement {
+        Statement::Explain(ExplainStatement { options, statement }) => {
+            let plain = !options.analyze
+                && !options.verbose
+                && options.format.is_none()
+                && options.analyze_level.is_none()
+                && options.analyze_categories.is_none()
+                && options.show_statistics.is_none();
+            if !plain {
+                return Err(QueryError::forbidden(
+                    "EXPLAIN takes no options here: what they add tells of more than this query",
+                ));
+            }
+            match ask(*statement)? {
+                Ask::Rows(statement) => Ok(Ask::Plan(statement)),
+                _ => Err(QueryError::forbidden("EXPLAIN explains a query")),
+            }
+        }
+        Statement::Statement(sql) => match *sql {
+            Sql::Query(query) => {
+                check_query(&query)?;
+                Ok(Ask::Rows(Statement::Statement(Box::new(Sql::Query(query)))))
+            }
+            Sql::ShowTables { show_options, .. } => {
+                let (names, like) = shown(show_options)?;
+                Ok(Ask::Tables {
+                    schema: names.and_then(|n| n.last().cloned()),
+                    like,
+                })
+            }
+            Sql::ShowColumns { show_options, .. } => {
+                let (table, like) = shown(show_options)?;
+                match table {
+                    Some(table) => Ok(Ask::Columns { table, like }),
+                    None => Err(QueryError::invalid("say of which table: SHOW COLUMNS FROM t")),
+                }
+            }
+            Sql::ExplainTable { table_name, .. } => Ok(Ask::Columns {
+                table: folded(&table_name),
+                like: None,
+            }),
+            other => Err(refused(&other)),
+        },
+        other => Err(QueryError::forbidden(format!(
+            "{} is not possible here: nothing but questions is",
+            first_word(&other.to_string())
+        ))),
+    }
+}
+
+fn refused(statement: &Sql) -> QueryError {
+    QueryError::forbidden(format!(
+        "{} is not possible here: nothing but questions is",
+        first_word(&statement.to_string())
+    ))
+}
+
+fn first_word(text: &str) -> String {
+    text.split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(20)
+        .collect()
+}
+
+type Shown = (Option<Vec<String>>, Option<String>);
+
+/// The `FROM` and the `LIKE` of a SHOW.
+fn shown(options: ShowStatementOptions) -> Result<Shown, QueryError> {
+    let names = options
+        .show_in
+        .and_then(|i| i.parent_name)
+        .map(|n| folded(&n));
+    let like = match options.filter_position {
+        None => None,
+        Some(
+            ShowStatementFilterPosition::Infix(ShowStatementFilter::Like(like))
+            | ShowStatementFilterPosition::Suffix(ShowStatementFilter::Like(like)),
+        ) => Some(like),
+        Some(_) => {
+            return Err(QueryError::invalid("SHOW takes FROM and LIKE, and no other clause")
+                .with_hint("ask information_schema for more"));
+        }
+    };
+    Ok((names, like))
+}
+
+/// The parts of a name: unquoted ones in lower case.
+fn folded(name: &ObjectName) -> Vec<String> {
+    name.0
+        .iter()
+        .filter_map(|part| part.as_ident())
+        .map(|ident| match ident.quote_style {
+            Some(_) => ident.value.clone(),
+            None => ident.value.to_ascii_lowercase(),
+        })
+        .collect()
+}
+
+/// Walks the whole text of a query, subqueries and all.
+#[derive(Default)]
+struct Walk {
+    depth: usize,
+}
+
+impl Visitor for Walk {
+    type Break = QueryError;
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<QueryError> {
+        if query.with.as_ref().is_some_and(|w| w.recursive) {
+            return ControlFlow::Break(QueryError::invalid("WITH RECURSIVE is not supported"));
+        }
+        if !query.locks.is_empty() {
+            return ControlFlow::Break(QueryError::forbidden("rows cannot be locked"));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<QueryError> {
+        match factor {
+            TableFactor::Table { args: None, .. }
+            | TableFactor::Derived { .. }
+            | TableFactor::NestedJoin { .. }
+            | TableFactor::UNNEST { .. } => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(QueryError::invalid(
+                "table functions are not supported: FROM takes tables, subqueries and UNNEST",
+            )),
+        }
+    }
+
+    fn pre_visit_expr(&mut self, _expr: &Expr) -> ControlFlow<QueryError> {
+        self.depth += 1;
+        if self.depth > EXPRESSION_DEPTH {
+            return ControlFlow::Break(
+                QueryError::limit(
+                    Exceeded::Statement,
+                    format!("an expression nests deeper than {EXPRESSION_DEPTH}"),
+                )
+                .with_hint("write a OR b OR c as x IN (a, b, c)"),
+            );
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, _expr: &Expr) -> ControlFlow<QueryError> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_statement(&mut self, statement: &Sql) -> ControlFlow<QueryError> {
+        match statement {
+            Sql::Query(_) => ControlFlow::Continue(()),
+            other => ControlFlow::Break(refused(other)),
+        }
+    }
+}
+
+fn check_query(query: &Query) -> Result<(), QueryError> {
+    match query.visit(&mut Walk::default()) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+/// Whether the plan does nothing but read our own tables.
+pub(crate) fn verify(plan: &LogicalPlan) -> Result<(), QueryError> {
+    SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false)
+        .verify_plan(plan)
+        .map_err(|_| QueryError::forbidden("nothing but questions is possible here"))?;
+    let (mut nodes, mut joins) = (0, 0);
+    plan.apply_with_subqueries(|node| {
+        nodes += 1;
+        if nodes > PLAN_NODES {
+            let e = QueryError::limit(Exceeded::Statement, "the query has too many parts");
+            return Err(DataFusionError::from(e));
+        }
+        match node {
+            LogicalPlan::Join(_) => {
+                joins += 1;
+                if joins > JOINS {
+                    let text = format!("the query has more than {JOINS} joins");
+                    return Err(QueryError::limit(Exceeded::Statement, text).into());
+                }
+            }
+            LogicalPlan::TableScan(scan) => {
+                let provider = source_as_provider(&scan.source)?;
+                if !provider.is::<EventTable>() && !provider.is::<RowsTable>() {
+                    return Err(QueryError::forbidden("no such table").into());
+                }
+            }
+            LogicalPlan::Projection(_)
+            | LogicalPlan::Filter(_)
+            | LogicalPlan::Window(_)
+            | LogicalPlan::Aggregate(_)
+            | LogicalPlan::Sort(_)
+            | LogicalPlan::Repartition(_)
+            | LogicalPlan::Union(_)
+            | LogicalPlan::EmptyRelation(_)
+            | LogicalPlan::Subquery(_)
+            | LogicalPlan::SubqueryAlias(_)
+            | LogicalPlan::Limit(_)
+            | LogicalPlan::Values(_)
+            | LogicalPlan::Distinct(_)
+            | LogicalPlan::Unnest(_) => {}
+            _ => return Err(QueryError::forbidden("this kind of query is not possible").into()),
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })
+    .map_err(|e| QueryError::planning(&e))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

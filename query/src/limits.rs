@@ -1,0 +1,145 @@
+//! How much one query, and all queries together, may take.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::disk_manager::{DiskManager, DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{
+    MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
+};
+
+/// The limits of an engine. Every one can be set; the defaults suit a machine
+/// that also takes events in.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Memory for all queries together, in bytes.
+    pub memory: usize,
+    /// Memory for one query, in bytes.
+    pub memory_per_query: usize,
+    /// From the call until the last row is taken.
+    pub timeout: Duration,
+    /// How many queries run at a time.
+    pub concurrent: usize,
+    /// How many wait for a place; more are turned away.
+    pub queue: usize,
+    /// The most rows that one query may give.
+    pub max_rows: Option<u64>,
+    /// The most bytes, as Arrow counts them in memory, that one query may give.
+    pub max_bytes: Option<u64>,
+    /// Where sorts and aggregations may spill; nowhere when `None`.
+    pub spill_dir: Option<PathBuf>,
+    /// Temporary disk for all queries together, in bytes.
+    pub spill: u64,
+    /// Threads for queries, apart from everybody else's.
+    pub threads: usize,
+    /// The longest statement, in bytes.
+    pub max_sql: usize,
+    /// Memory for the footers of files, per store, in bytes.
+    pub metadata_cache: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 512 << 20,
+            memory_per_query: 384 << 20,
+            timeout: Duration::from_secs(60),
+            concurrent: 8,
+            queue: 64,
+            max_rows: None,
+            max_bytes: None,
+            spill_dir: None,
+            spill: 4 << 30,
+            threads: std::thread::available_parallelism().map_or(2, usize::from),
+            max_sql: 64 << 10,
+            metadata_cache: 64 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// The one place of temporary files.
+    pub(crate) fn disk(&self) -> Result<Arc<DiskManager>> {
+        let builder = match &self.spill_dir {
+            Some(dir) => DiskManagerBuilder::default()
+                .with_mode(DiskManagerMode::Directories(vec![dir.clone()]))
+                .with_max_temp_directory_size(self.spill),
+            None => DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
+        };
+        Ok(Arc::new(builder.build()?))
+    }
+}
+
+/// What one query has taken of the memory that all share.
+#[derive(Debug)]
+pub(crate) struct QueryPool {
+    shared: Arc<dyn MemoryPool>,
+    used: AtomicUsize,
+    limit: usize,
+}
+
+impl QueryPool {
+    pub(crate) fn new(shared: Arc<dyn MemoryPool>, limit: usize) -> Self {
+        Self {
+            shared,
+            used: AtomicUsize::new(0),
+            limit,
+        }
+    }
+}
+
+impl fmt::Display for QueryPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "query({} of {})", self.reserved(), self.limit)
+    }
+}
+
+impl MemoryPool for QueryPool {
+    fn name(&self) -> &str {
+        "query"
+    }
+
+    fn register(&self, consumer: &MemoryConsumer) {
+        self.shared.register(consumer);
+    }
+
+    fn unregister(&self, consumer: &MemoryConsumer) {
+        self.shared.unregister(consumer);
+    }
+
+    fn grow(&self, reservation: &MemoryReservation, additional: usize) {
+        self.used.fetch_add(additional, Ordering::Relaxed);
+        self.shared.grow(reservation, additional);
+    }
+
+    fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
+        self.shared.shrink(reservation, shrink);
+        self.used.fetch_sub(shrink, Ordering::Relaxed);
+    }
+
+    fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
+        self.used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                used.checked_add(additional).filter(|sum| *sum <= self.limit)
+            })
+            // The words never reach the user; they choose the kind of error.
+            .map_err(|_| DataFusionError::ResourcesExhausted("memory of one query".into()))?;
+        self.shared
+            .try_grow(reservation, additional)
+            .inspect_err(|_| {
+                self.used.fetch_sub(additional, Ordering::Relaxed);
+            })
+    }
+
+    fn reserved(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    fn memory_limit(&self) -> MemoryLimit {
+        MemoryLimit::Finite(self.limit)
+    }
+}

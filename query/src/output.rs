@@ -1,0 +1,133 @@
+//! Rows as clients take them: plain text instead of views into shared buffers,
+//! in pieces of bounded size, and counted.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+
+use crate::error::{Exceeded, QueryError};
+use crate::limits::Limits;
+
+/// Text of one piece, in bytes. Rows that share a long text share its bytes
+/// only as long as they are views.
+const PIECE: u64 = 16 << 20;
+
+fn plain_type(data_type: &DataType) -> DataType {
+    let item = |f: &Arc<Field>| Arc::new(plain_field(f));
+    match data_type {
+        DataType::Utf8View => DataType::Utf8,
+        DataType::BinaryView => DataType::Binary,
+        DataType::List(f) => DataType::List(item(f)),
+        DataType::LargeList(f) => DataType::LargeList(item(f)),
+        DataType::Struct(fields) => {
+            DataType::Struct(fields.iter().map(item).collect::<Fields>())
+        }
+        DataType::Dictionary(_, value) => plain_type(value),
+        other => other.clone(),
+    }
+}
+
+fn plain_field(field: &Field) -> Field {
+    field
+        .clone()
+        .with_data_type(plain_type(field.data_type()))
+}
+
+/// The schema of what [`Output::parts`] makes of batches of `schema`.
+pub(crate) fn plain_schema(schema: &Schema) -> SchemaRef {
+    let fields: Vec<Field> = schema.fields().iter().map(|f| plain_field(f)).collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// Turns batches into what clients take, and counts.
+#[derive(Debug)]
+pub(crate) struct Output {
+    max_rows: Option<u64>,
+    max_bytes: Option<u64>,
+    rows: u64,
+    bytes: u64,
+}
+
+impl Output {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            max_rows: limits.max_rows,
+            max_bytes: limits.max_bytes,
+            rows: 0,
+            bytes: 0,
+        }
+    }
+
+    /// The batch, in one piece or more.
+    pub(crate) fn parts(&mut self, batch: &RecordBatch) -> Result<Vec<RecordBatch>, QueryError> {
+        self.rows += batch.num_rows() as u64;
+        if self.max_rows.is_some_and(|most| self.rows > most) {
+            return Err(
+                QueryError::limit(Exceeded::Rows, "the query gives more rows than it may")
+                    .with_hint("add a LIMIT, or narrow the time range"),
+            );
+        }
+        let schema = plain_schema(&batch.schema());
+        let mut parts = Vec::with_capacity(1);
+        let (mut start, mut size) = (0, 0);
+        for row in 0..batch.num_rows() {
+            let more = text_of(batch, row);
+            if size + more > PIECE && row > start {
+                parts.push(self.plain(&schema, &batch.slice(start, row - start))?);
+                (start, size) = (row, 0);
+            }
+            size += more;
+        }
+        if start < batch.num_rows() {
+            parts.push(self.plain(&schema, &batch.slice(start, batch.num_rows() - start))?);
+        }
+        Ok(parts)
+    }
+
+    fn plain(&mut self, schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch, QueryError> {
+        let inside = |e: arrow::error::ArrowError| {
+            tracing::error!(error = %e, "query: rows cannot be put out");
+            QueryError::internal("the rows cannot be put out; the server's log says more")
+        };
+        let arrays = batch
+            .columns()
+            .iter()
+            .zip(schema.fields())
+            .map(|(array, field)| match array.data_type() == field.data_type() {
+                true => Ok(Arc::clone(array)),
+                false => cast(array, field.data_type()),
+            })
+            .collect::<Result<Vec<ArrayRef>, _>>()
+            .map_err(inside)?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let plain =
+            RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &options).map_err(inside)?;
+        self.bytes += plain
+            .columns()
+            .iter()
+            .map(|c| c.to_data().get_slice_memory_size().unwrap_or(0) as u64)
+            .sum::<u64>();
+        if self.max_bytes.is_some_and(|most| self.bytes > most) {
+            return Err(
+                QueryError::limit(Exceeded::Bytes, "the query gives more bytes than it may")
+                    .with_hint("ask for fewer columns, or add a LIMIT"),
+            );
+        }
+        Ok(plain)
+    }
+}
+
+/// How many bytes of text a row's views stand for.
+fn text_of(batch: &RecordBatch, row: usize) -> u64 {
+    batch
+        .columns()
+        .iter()
+        .filter_map(|c| c.as_string_view_opt())
+        .map(|views| u64::from(views.views()[row] as u32))
+        .sum()
+}
+
+#[cfg(test)]
+mod tests;

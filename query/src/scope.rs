@@ -1,0 +1,495 @@
+//! The account filter: a plan node of its own, directly above the raw scan,
+//! and the only way to what the scan reads.
+//!
+//! The scan is not a child that the optimizer could see and rewrite; it is
+//! held inside. Whatever the engine wants of the scan it has to ask this node,
+//! which lets through:
+//!
+//! - plain comparisons and filters made up by operators above ([`plain`]),
+//!   which choose what to read and cannot fail;
+//! - a wish for an order, which chooses what to read first;
+//! - no statistics: `count(*)` counts rows that passed.
+//!
+//! Every row is checked here, exactly, whatever the scan already left out.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array,
+};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::SchemaRef;
+use cairn_schemas::AccountId;
+use cairn_schemas::columns::PARTITION_COLUMN;
+use cairn_schemas::selector::Among;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Statistics, internal_err};
+use datafusion::error::Result;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr_common::sort_expr::PhysicalSortExpr;
+use datafusion::physical_plan::coop::cooperative;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
+use datafusion::physical_plan::filter_pushdown::{
+    ChildFilterPushdownResult, ChildPushdownResult, FilterPushdownPhase,
+    FilterPushdownPropagation, PushedDown,
+};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
+    SortOrderPushdownResult, StatisticsArgs,
+};
+use futures::{StreamExt, TryStreamExt};
+
+use crate::plain;
+use crate::scan::ACCOUNT;
+
+/// Whose rows may be seen.
+#[derive(Clone, Debug)]
+pub(crate) enum Scope {
+    /// Everybody's, and those that belong to nobody.
+    All,
+    /// Those of these accounts.
+    Only(Arc<BTreeSet<AccountId>>),
+}
+
+impl From<Among<AccountId>> for Scope {
+    fn from(among: Among<AccountId>) -> Self {
+        match among {
+            Among::All => Self::All,
+            Among::Only(accounts) => Self::Only(Arc::new(accounts)),
+        }
+    }
+}
+
+impl Scope {
+    /// Whether a file that holds these accounts may hold a row to be seen.
+    pub(crate) fn meets(&self, file: Option<&BTreeSet<AccountId>>) -> bool {
+        match (self, file) {
+            (Self::All, _) => true,
+            (Self::Only(mine), _) if mine.is_empty() => false,
+            (Self::Only(_), None) => true,
+            (Self::Only(mine), Some(file)) => !mine.is_disjoint(file),
+        }
+    }
+
+    /// Whether every row of a file that holds these accounts may be seen.
+    pub(crate) fn holds(&self, file: Option<&BTreeSet<AccountId>>) -> bool {
+        match (self, file) {
+            (Self::All, _) => true,
+            (Self::Only(_), None) => false,
+            (Self::Only(mine), Some(file)) => file.is_subset(mine),
+        }
+    }
+
+    /// For each row whether it may be seen; `None` when all may.
+    fn mask(&self, accounts: &ArrayRef) -> Result<Option<BooleanArray>> {
+        let Self::Only(mine) = self else {
+            return Ok(None);
+        };
+        let Some(accounts) = accounts.as_string_view_opt() else {
+            return internal_err!("the account column is not text");
+        };
+        // A view of up to twelve bytes is the whole text, so that equal views
+        // are equal accounts: neighbours mostly are.
+        const WHOLE: u128 = 12;
+        let mut last: Option<(u128, bool)> = None;
+        let mut seen = 0;
+        let views = accounts.views();
+        let mask = BooleanBuffer::collect_bool(accounts.len(), |i| {
+            if accounts.is_null(i) {
+                return false;
+            }
+            let view = views[i];
+            let keep = match last {
+                Some((v, keep)) if v == view => keep,
+                _ => mine.contains(accounts.value(i)),
+            };
+            if view & u128::from(u32::MAX) <= WHOLE {
+                last = Some((view, keep));
+            }
+            seen += usize::from(keep);
+            keep
+        });
+        Ok((seen < accounts.len()).then(|| BooleanArray::new(mask, None)))
+    }
+}
+
+/// A scan of one table, seen through the accounts of a principal.
+#[derive(Clone, Debug)]
+pub(crate) struct ScopeExec {
+    table: String,
+    scope: Scope,
+    /// What comes out.
+    output: SchemaRef,
+    /// What is read: the output's columns, and the account last where the
+    /// output does not have it.
+    columns: SchemaRef,
+    /// Every row of the files that matter; `None` when none does.
+    raw: Option<Arc<dyn ExecutionPlan>>,
+    /// Rows that are in no file yet, of every account, in the log's order.
+    fresh: Vec<RecordBatch>,
+    /// What was pushed down to the scan, for the fresh rows, which have none.
+    filters: Vec<Arc<dyn PhysicalExpr>>,
+    fetch: Option<usize>,
+    properties: Arc<PlanProperties>,
+}
+
+impl ScopeExec {
+    pub(crate) fn new(
+        table: String,
+        scope: Scope,
+        output: SchemaRef,
+        columns: SchemaRef,
+        raw: Option<Arc<dyn ExecutionPlan>>,
+        fresh: Vec<RecordBatch>,
+        partitions: usize,
+    ) -> Self {
+        // The number of partitions is the same however many files there are,
+        // and no order is promised: so that a plan, which EXPLAIN shows, does
+        // not depend on what other accounts have stored.
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(Arc::clone(&output)),
+            Partitioning::UnknownPartitioning(partitions),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        )
+        .with_scheduling_type(SchedulingType::Cooperative);
+        Self {
+            table,
+            scope,
+            output,
+            columns,
+            raw,
+            fresh,
+            filters: vec![],
+            fetch: None,
+            properties: Arc::new(properties),
+        }
+    }
+
+    /// The fresh rows that `partition` gives, newest first.
+    fn fresh_of(&self, partition: usize, batch_size: usize) -> Vec<RecordBatch> {
+        let all = self.properties.partitioning.partition_count();
+        self.fresh
+            .iter()
+            .rev()
+            .flat_map(|batch| {
+                let parts = batch.num_rows().div_ceil(batch_size.max(1));
+                (0..parts).rev().map(move |i| {
+                    let start = i * batch_size;
+                    batch.slice(start, batch_size.min(batch.num_rows() - start))
+                })
+            })
+            .enumerate()
+            .filter_map(|(i, batch)| (i % all == partition).then_some(batch))
+            .collect()
+    }
+
+    /// Fresh rows in the form in which the scan gives stored ones, filtered as
+    /// the scan filters.
+    fn as_read(&self, fresh: &RecordBatch) -> Result<RecordBatch> {
+        let arrays = self
+            .columns
+            .fields()
+            .iter()
+            .map(|field| match fresh.column_by_name(field.name()) {
+                Some(array) if array.data_type() == field.data_type() => Ok(Arc::clone(array)),
+                Some(array) => Ok(cast(array, field.data_type())?),
+                None if field.is_nullable() => {
+                    Ok(new_null_array(field.data_type(), fresh.num_rows()))
+                }
+                None => internal_err!("fresh rows lack the column {}", field.name()),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        batch_of(&self.columns, arrays, fresh.num_rows())
+    }
+
+    fn chosen(&self, mut batch: RecordBatch) -> Result<RecordBatch> {
+        for filter in &self.filters {
+            let kept = filter.evaluate(&batch)?.into_array(batch.num_rows())?;
+            let Some(kept) = kept.as_boolean_opt() else {
+                return internal_err!("a filter is not a truth value");
+            };
+            batch = filter_record_batch(&batch, kept)?;
+        }
+        Ok(batch)
+    }
+
+    /// Exactly the rows of the scope.
+    fn own_rows(&self, batch: RecordBatch) -> Result<RecordBatch> {
+        if matches!(self.scope, Scope::All) {
+            return Ok(batch);
+        }
+        let at = self.columns.index_of(ACCOUNT)?;
+        let Some(mask) = self.scope.mask(batch.column(at))? else {
+            return Ok(batch);
+        };
+        let batch = filter_record_batch(&batch, &mask)?;
+        // The last line of defence, should a kernel ever fail us: better no
+        // answer than another's row.
+        if self.scope.mask(batch.column(at))?.is_some() {
+            tracing::error!(table = %self.table, "query: a row of another account passed the account filter");
+            return internal_err!("a row of another account passed the account filter");
+        }
+        Ok(batch)
+    }
+
+    /// Exactly the rows of the scope, and exactly the output's columns.
+    fn scoped(&self, batch: RecordBatch) -> Result<RecordBatch> {
+        let batch = self.own_rows(batch)?;
+        if self.columns.fields().len() == self.output.fields().len() {
+            return Ok(batch);
+        }
+        let arrays = batch.columns()[..self.output.fields().len()].to_vec();
+        batch_of(&self.output, arrays, batch.num_rows())
+    }
+
+    fn with_raw(&self, raw: Option<Arc<dyn ExecutionPlan>>) -> Self {
+        Self {
+            raw,
+            ..self.clone()
+        }
+    }
+}
+
+fn batch_of(schema: &SchemaRef, arrays: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(
+        Arc::clone(schema),
+        arrays,
+        &options,
+    )?)
+}
+
+impl DisplayAs for ScopeExec {
+    /// All that EXPLAIN tells of a scan: nothing of its files, and no account
+    /// but the principal's own.
+    fn fmt_as(&self, t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns: Vec<&str> = self.output.fields().iter().map(|f| f.name().as_str()).collect();
+        if matches!(t, DisplayFormatType::TreeRender) {
+            return writeln!(f, "table={}", self.table);
+        }
+        write!(
+            f,
+            "EventScan: table={}, columns=[{}]",
+            self.table,
+            columns.join(", ")
+        )?;
+        match &self.scope {
+            Scope::All => write!(f, ", accounts=all")?,
+            Scope::Only(mine) => {
+                let mine: Vec<&str> = mine.iter().map(AccountId::as_str).collect();
+                write!(f, ", accounts=[{}]", mine.join(", "))?;
+            }
+        }
+        if !self.filters.is_empty() {
+            let filters: Vec<String> = self.filters.iter().map(ToString::to_string).collect();
+            write!(f, ", filters=[{}]", filters.join(" AND "))?;
+        }
+        match self.fetch {
+            Some(fetch) => write!(f, ", limit={fetch}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl ExecutionPlan for ScopeExec {
+    fn name(&self) -> &str {
+        "EventScan"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![]
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        _children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        for filter in &self.filters {
+            if f(filter)? == TreeNodeRecursion::Stop {
+                return Ok(TreeNodeRecursion::Stop);
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
+        let raw = match &self.raw {
+            Some(raw) => Some(Arc::clone(raw).reset_state()?),
+            None => None,
+        };
+        Ok(Arc::new(self.with_raw(raw)))
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let fresh = self.fresh_of(partition, context.session_config().batch_size());
+        let this = Arc::new(self.clone());
+        let reader = Arc::clone(&this);
+        let fresh = futures::stream::iter(fresh)
+            .map(move |batch| reader.as_read(&batch).and_then(|b| {
+                // The account filter first: a filter of the user's, however
+                // plain, need not see what it need not see.
+                let own = reader.own_rows(b)?;
+                reader.chosen(own)
+            }));
+        let stored = match &self.raw {
+            Some(raw) => raw.execute(partition, context)?.boxed(),
+            None => futures::stream::empty().boxed(),
+        };
+        let source = fresh.chain(stored).boxed();
+        let stream = futures::stream::try_unfold(
+            (source, self.fetch, this),
+            |(mut source, mut left, this)| async move {
+                loop {
+                    if left == Some(0) {
+                        return Ok(None);
+                    }
+                    let Some(batch) = source.try_next().await? else {
+                        return Ok(None);
+                    };
+                    let mut batch = this.scoped(batch)?;
+                    if batch.num_rows() == 0 {
+                        continue;
+                    }
+                    if let Some(left) = &mut left {
+                        batch = batch.slice(0, batch.num_rows().min(*left));
+                        *left -= batch.num_rows();
+                    }
+                    return Ok(Some((batch, (source, left, this))));
+                }
+            },
+        );
+        Ok(Box::pin(cooperative(RecordBatchStreamAdapter::new(
+            Arc::clone(&self.output),
+            stream.boxed(),
+        ))))
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        _input_stats: &[Arc<Statistics>],
+        _args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        Ok(Arc::new(Statistics::new_unknown(&self.output)))
+    }
+
+    fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
+        // Counted on what comes out, so that rows of others never use it up.
+        Some(Arc::new(Self {
+            fetch: limit,
+            ..self.clone()
+        }))
+    }
+
+    fn fetch(&self) -> Option<usize> {
+        self.fetch
+    }
+
+    fn handle_child_pushdown_result(
+        &self,
+        phase: FilterPushdownPhase,
+        child_pushdown_result: ChildPushdownResult,
+        config: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        let wanted = child_pushdown_result.parent_filters;
+        let plain: Vec<bool> = wanted
+            .iter()
+            // A limit already counts rows; a filter put below it would change
+            // which rows those are.
+            .map(|w| self.fetch.is_none() && plain::physical(&w.filter, &self.output))
+            .collect();
+        let accepted: Vec<Arc<dyn PhysicalExpr>> = wanted
+            .iter()
+            .zip(&plain)
+            .filter_map(|(w, plain)| plain.then(|| Arc::clone(&w.filter)))
+            .collect();
+        if accepted.is_empty() {
+            return Ok(FilterPushdownPropagation::with_parent_pushdown_result(
+                vec![PushedDown::No; wanted.len()],
+            ));
+        }
+        let mut answers = vec![PushedDown::Yes; accepted.len()];
+        let mut raw = self.raw.clone();
+        if let Some(scan) = &self.raw {
+            let asked = ChildPushdownResult {
+                parent_filters: accepted
+                    .iter()
+                    .map(|filter| ChildFilterPushdownResult {
+                        filter: Arc::clone(filter),
+                        child_results: vec![],
+                    })
+                    .collect(),
+                self_filters: vec![],
+            };
+            let told = scan.handle_child_pushdown_result(phase, asked, config)?;
+            answers = told.filters;
+            raw = told.updated_node.or(raw);
+        }
+        let mut answers = answers.into_iter();
+        let verdicts = plain
+            .iter()
+            .map(|plain| match plain {
+                true => answers.next().unwrap_or(PushedDown::No),
+                false => PushedDown::No,
+            })
+            .collect();
+        let mut node = self.with_raw(raw);
+        node.filters.extend(accepted);
+        Ok(FilterPushdownPropagation::with_parent_pushdown_result(verdicts)
+            .with_updated_node(Arc::new(node)))
+    }
+
+    fn try_pushdown_sort(
+        &self,
+        order: &[PhysicalSortExpr],
+    ) -> Result<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
+        let first = order.first().and_then(|o| o.expr.downcast_ref::<Column>());
+        let Some(first) = first else {
+            return Ok(SortOrderPushdownResult::Unsupported);
+        };
+        let kept = self
+            .output
+            .fields()
+            .get(first.index())
+            .is_some_and(|f| !f.data_type().is_nested() && f.name() != PARTITION_COLUMN);
+        if !kept {
+            return Ok(SortOrderPushdownResult::Unsupported);
+        }
+        // Always "inexact", whatever the files would allow: see `new`.
+        let raw = match &self.raw {
+            Some(raw) => raw
+                .try_pushdown_sort(order)?
+                .into_inner()
+                .or_else(|| Some(Arc::clone(raw))),
+            None => None,
+        };
+        Ok(SortOrderPushdownResult::Inexact {
+            inner: Arc::new(self.with_raw(raw)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! The engine's settings, and a session of it for each statement.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList};
+use datafusion::common::config::{ConfigOptions, Dialect};
+use datafusion::common::plan_err;
+use datafusion::error::Result;
+use datafusion::execution::cache::cache_manager::{CacheManagerConfig, FileMetadataCache};
+use datafusion::execution::cache::default_cache::DefaultCache;
+use datafusion::execution::disk_manager::DiskManager;
+use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
+use datafusion::execution::object_store::ObjectStoreRegistry;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::{SessionState, SessionStateDefaults};
+use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::prelude::SessionConfig;
+use object_store::ObjectStore;
+use parking_lot::Mutex;
+use url::Url;
+
+use crate::catalog::{CATALOG, Catalog, Names, PUBLIC};
+use crate::coop::YieldInJoins;
+use crate::functions;
+use crate::limits::{Limits, QueryPool};
+
+/// How deep a statement may nest.
+pub(crate) const DEPTH: usize = 64;
+
+/// The footers of files, per store: keys of two stores may be alike.
+#[derive(Debug)]
+pub(crate) struct Footers {
+    limit: usize,
+    caches: Mutex<HashMap<Url, Arc<FileMetadataCache>>>,
+}
+
+impl Footers {
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self {
+            limit,
+            caches: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn of(&self, store: &Url) -> Arc<FileMetadataCache> {
+        let mut caches = self.caches.lock();
+        Arc::clone(caches.entry(store.clone()).or_insert_with(|| {
+            Arc::new(DefaultCache::new(self.limit).with_name("footers"))
+        }))
+    }
+}
+
+/// The stores that one statement may read: those that its tables were found
+/// in. The engine's own registry would open `file:///`.
+#[derive(Debug, Default)]
+pub(crate) struct Stores(Mutex<HashMap<String, Arc<dyn ObjectStore>>>);
+
+fn store_key(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{}://{host}:{port}", url.scheme()),
+        None => format!("{}://{host}", url.scheme()),
+    }
+}
+
+impl ObjectStoreRegistry for Stores {
+    fn register_store(
+        &self,
+        url: &Url,
+        store: Arc<dyn ObjectStore>,
+    ) -> Option<Arc<dyn ObjectStore>> {
+        self.0.lock().insert(store_key(url), store)
+    }
+
+    fn get_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
+        match self.0.lock().get(&store_key(url)) {
+            Some(store) => Ok(Arc::clone(store)),
+            None => plan_err!("no such store"),
+        }
+    }
+}
+
+/// What all sessions share.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    template: SessionState,
+    memory: Arc<dyn MemoryPool>,
+    per_query: usize,
+    disk: Arc<DiskManager>,
+}
+
+impl Sessions {
+    pub(crate) fn new(limits: &Limits) -> Result<Self> {
+        let mut template = SessionStateBuilder::new()
+            .with_config(SessionConfig::from(options(limits)))
+            .with_expr_planners(SessionStateDefaults::default_expr_planners())
+            .with_scalar_functions(functions::scalar())
+            .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
+            .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+            .with_window_functions(SessionStateDefaults::default_window_functions())
+            .with_physical_optimizer_rule(Arc::new(YieldInJoins))
+            .build();
+        datafusion_functions_json::register_all(&mut template)?;
+        Ok(Self {
+            template,
+            memory: Arc::new(GreedyMemoryPool::new(limits.memory)),
+            per_query: limits.memory_per_query.min(limits.memory),
+            disk: limits.disk()?,
+        })
+    }
+
+    /// A session for one statement of one principal.
+    pub(crate) fn session(
+        &self,
+        names: &Arc<Names>,
+        stores: Arc<Stores>,
+        now: chrono::DateTime<chrono::Utc>,
+    ) -> Result<SessionState> {
+        let catalogs = MemoryCatalogProviderList::new();
+        catalogs.register_catalog(CATALOG.to_owned(), Arc::new(Catalog(Arc::clone(names))));
+        let mut props = ExecutionProps::new();
+        props.query_execution_start_time = Some(now);
+        Ok(SessionStateBuilder::new_from_existing(self.template.clone())
+            .with_session_id(String::new())
+            .with_catalog_list(Arc::new(catalogs))
+            .with_runtime_env(self.runtime(stores)?)
+            .with_execution_props(props)
+            .build())
+    }
+
+    fn runtime(&self, stores: Arc<Stores>) -> Result<Arc<RuntimeEnv>> {
+        // The caches of files' statistics and listings are off: they would
+        // outlive the statement and its principal.
+        let caches = CacheManagerConfig::default()
+            .with_file_statistics_cache_limit(0)
+            .with_list_files_cache_limit(0)
+            .with_metadata_cache_limit(0);
+        let mut builder = RuntimeEnvBuilder::new()
+            .with_cache_manager(caches)
+            .with_memory_pool(Arc::new(QueryPool::new(
+                Arc::clone(&self.memory),
+                self.per_query,
+            )))
+            .with_object_store_registry(stores);
+        builder.disk_manager = Some(Arc::clone(&self.disk));
+        builder.build_arc()
+    }
+}
+
+fn options(limits: &Limits) -> ConfigOptions {
+    let mut o = ConfigOptions::new();
+    o.catalog.create_default_catalog_and_schema = false;
+    o.catalog.default_catalog = CATALOG.to_owned();
+    o.catalog.default_schema = PUBLIC.to_owned();
+    // Ours stands in the catalog; the engine's own would show its settings.
+    o.catalog.information_schema = false;
+    // It knows -> and ->> as the operators of JSON, not as lambdas.
+    o.sql_parser.dialect = Dialect::PostgreSQL;
+    o.sql_parser.collect_spans = true;
+    o.execution.enable_recursive_ctes = false;
+    o.execution.collect_statistics = false;
+    o.execution.target_partitions = limits.threads.max(1);
+    o.execution.time_zone = Some("UTC".to_owned());
+    o.execution.parquet.pushdown_filters = true;
+    o.execution.parquet.reorder_filters = true;
+    o.explain.show_sizes = false;
+    o
+}

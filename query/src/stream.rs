@@ -1,0 +1,131 @@
+//! The rows of an answer, as they come.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use futures::{FutureExt, Stream};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use crate::error::{Exceeded, QueryError};
+
+/// What the query's own task says.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// More rows.
+    Rows(RecordBatch),
+    /// It went wrong; nothing follows.
+    Failed(QueryError),
+    /// That was all. An answer without this end is not whole.
+    End,
+}
+
+/// Stops a query when nobody waits for it any more.
+#[derive(Debug)]
+pub(crate) struct StopOnDrop(pub(crate) AbortHandle);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The answer to a statement: batches of rows, then the end or an error.
+/// Dropping it stops the query.
+#[derive(Debug)]
+pub struct QueryStream {
+    schema: SchemaRef,
+    tables: Vec<String>,
+    rows: Arc<AtomicU64>,
+    said: mpsc::Receiver<Said>,
+    deadline: Pin<Box<tokio::time::Sleep>>,
+    over: bool,
+    _stop: StopOnDrop,
+}
+
+impl QueryStream {
+    pub(crate) fn new(
+        schema: SchemaRef,
+        tables: Vec<String>,
+        said: mpsc::Receiver<Said>,
+        deadline: tokio::time::Instant,
+        stop: StopOnDrop,
+    ) -> Self {
+        Self {
+            schema,
+            tables,
+            rows: Arc::default(),
+            said,
+            deadline: Box::pin(tokio::time::sleep_until(deadline)),
+            over: false,
+            _stop: stop,
+        }
+    }
+
+    /// The columns of every batch.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    /// The tables that the statement speaks of, for the audit event:
+    /// `history`, `trails.NAME`, `quarantine`, a system table's name.
+    pub fn tables(&self) -> &[String] {
+        &self.tables
+    }
+
+    /// How many rows were taken so far.
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// The same count, to be looked at after the stream was handed on.
+    pub fn row_counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.rows)
+    }
+
+    fn fail(&mut self, error: QueryError) -> Poll<Option<Result<RecordBatch, QueryError>>> {
+        self.over = true;
+        self.said.close();
+        self._stop.0.abort();
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+pub(crate) fn too_late() -> QueryError {
+    QueryError::limit(Exceeded::Time, "the query took longer than it may")
+        .with_hint("narrow the time range, ask for fewer columns, or add a LIMIT")
+}
+
+impl Stream for QueryStream {
+    type Item = Result<RecordBatch, QueryError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        // The deadline first: rows that are ready must not outrun it.
+        if self.deadline.poll_unpin(cx).is_ready() {
+            return self.fail(too_late());
+        }
+        match self.said.poll_recv(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Said::Rows(batch))) => {
+                self.rows
+                    .fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+                Poll::Ready(Some(Ok(batch)))
+            }
+            Poll::Ready(Some(Said::Failed(error))) => self.fail(error),
+            Poll::Ready(Some(Said::End)) => {
+                self.over = true;
+                Poll::Ready(None)
+            }
+            Poll::Ready(None) => self.fail(QueryError::internal(
+                "the query stopped before its end; the server's log says more",
+            )),
+        }
+    }
+}
