@@ -17,6 +17,8 @@ use datafusion::sql::sqlparser::ast::{
     ShowStatementOptions, Statement as Sql, TableFactor, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use crate::error::{Exceeded, QueryError, parse_error};
 use crate::scan::EventTable;
@@ -25,6 +27,10 @@ use crate::system::RowsTable;
 
 /// How deep an expression may be: `a OR b OR c …` nests without parentheses.
 const EXPRESSION_DEPTH: usize = 512;
+/// How many operators a statement may have.
+const OPERATORS: usize = 2000;
+/// How many UNIONs, EXCEPTs and INTERSECTs.
+const SETS: usize = 100;
 /// How many nodes a plan may have.
 const PLAN_NODES: usize = 1000;
 /// How many joins a plan may have.
@@ -61,6 +67,7 @@ pub(crate) fn parse(sql: &str, max_sql: usize) -> Result<Ask, QueryError> {
             format!("the statement is longer than {max_sql} bytes"),
         ));
     }
+    count_links(sql)?;
     let read = DFParserBuilder::new(sql)
         .with_dialect(&PostgreSqlDialect {})
         .with_recursion_limit(DEPTH)
@@ -77,6 +84,40 @@ pub(crate) fn parse(sql: &str, max_sql: usize) -> Result<Ask, QueryError> {
         ));
     }
     ask(statement)
+}
+
+/// Chains nest in the parsed tree without a parenthesis in the text, and every
+/// walk over a tree costs stack; so they are counted before there is a tree.
+fn count_links(sql: &str) -> Result<(), QueryError> {
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql)
+        .tokenize()
+        .map_err(|e| parse_error(&e.to_string()))?;
+    let (mut operators, mut sets) = (0, 0);
+    for token in &tokens {
+        match token {
+            Token::Word(word) => match word.keyword {
+                Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT => sets += 1,
+                Keyword::AND | Keyword::OR | Keyword::NOT | Keyword::JOIN => operators += 1,
+                _ => {}
+            },
+            Token::Whitespace(_)
+            | Token::Number(..)
+            | Token::SingleQuotedString(_)
+            | Token::Comma
+            | Token::Period
+            | Token::LParen
+            | Token::RParen => {}
+            _ => operators += 1,
+        }
+    }
+    if operators > OPERATORS || sets > SETS {
+        return Err(QueryError::limit(
+            Exceeded::Statement,
+            format!("the statement has more than {OPERATORS} operators, or {SETS} UNIONs"),
+        )
+        .with_hint("write a OR b OR c as x IN (a, b, c)"));
+    }
+    Ok(())
 }
 
 fn ask(statement: Statement) -> Result<Ask, QueryError> {
@@ -114,9 +155,7 @@ fn ask(statement: Statement) -> Result<Ask, QueryError> {
                 let (table, like) = shown(show_options)?;
                 match table {
                     Some(table) => Ok(Ask::Columns { table, like }),
-                    None => Err(QueryError::invalid(
-                        "say of which table: SHOW COLUMNS FROM t",
-                    )),
+                    None => Err(QueryError::invalid("say of which table: SHOW COLUMNS FROM t")),
                 }
             }
             Sql::ExplainTable { table_name, .. } => Ok(Ask::Columns {
@@ -163,10 +202,8 @@ fn shown(options: ShowStatementOptions) -> Result<Shown, QueryError> {
             | ShowStatementFilterPosition::Suffix(ShowStatementFilter::Like(like)),
         ) => Some(like),
         Some(_) => {
-            return Err(
-                QueryError::invalid("SHOW takes FROM and LIKE, and no other clause")
-                    .with_hint("ask information_schema for more"),
-            );
+            return Err(QueryError::invalid("SHOW takes FROM and LIKE, and no other clause")
+                .with_hint("ask information_schema for more"));
         }
     };
     Ok((names, like))

@@ -1,1 +1,7 @@
-//! placeholder
+//! A small organization in memory, and what its auditors get to see.
+
+mod attacks;
+mod fixture;
+mod isolation;
+mod limits;
+mod reading;

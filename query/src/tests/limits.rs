@@ -1,0 +1,145 @@
+//! Queries that would take more than they may.
+
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+
+use super::fixture::{A, B, C, auditor, organization_within, rows, small};
+use crate::Limits;
+use crate::error::{ErrorKind, Exceeded};
+
+const CROSS: &str = "SELECT count(*) FROM history a, history b, history c, history d, history e \
+                     WHERE a.user_name || b.user_name <> c.user_name || d.user_name || e.user_name";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cross_join_ends_at_its_deadline_and_others_go_on() {
+    let limits = Limits {
+        timeout: Duration::from_secs(2),
+        concurrent: 2,
+        ..small()
+    };
+    let full = organization_within(&[A, B, C], limits).await;
+    for sql in [
+        CROSS,
+        "SELECT count(*) FROM history a CROSS JOIN history b CROSS JOIN history c CROSS JOIN history d",
+        "SELECT count(*) FROM history a JOIN history b ON a.log_offset < b.log_offset JOIN history c ON b.log_offset < c.log_offset AND a.event_id > c.event_id || 'x'",
+    ] {
+        let principal = auditor(&[A]);
+        let long = rows(&full.engine, &principal, sql);
+        let others = async {
+            let mut served = 0;
+            for _ in 0..5 {
+                let sql = "SELECT count(*) FROM history";
+                served += usize::from(rows(&full.engine, &auditor(&[B]), sql).await.is_ok());
+            }
+            served
+        };
+        let (long, served) = tokio::join!(long, others);
+        assert_eq!(long.unwrap_err().kind, ErrorKind::Limit(Exceeded::Time), "{sql}");
+        assert_eq!(served, 5, "{sql}");
+    }
+    // Every place is free again: the queries have really stopped.
+    let (a, b) = (auditor(&[A]), auditor(&[B]));
+    let (a, b) = tokio::join!(
+        rows(&full.engine, &a, "SELECT count(*) FROM history"),
+        rows(&full.engine, &b, "SELECT count(*) FROM history")
+    );
+    assert_eq!((a.unwrap(), b.unwrap()), (vec!["300".into()], vec!["600".into()]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_answer_gives_its_place_back() {
+    let limits = Limits {
+        concurrent: 1,
+        timeout: Duration::from_secs(20),
+        ..small()
+    };
+    let full = organization_within(&[A], limits).await;
+    let mut stream = full
+        .engine
+        .query(&auditor(&[A]), "SELECT a.* FROM history a, history b, history c")
+        .await
+        .unwrap();
+    assert!(stream.next().await.unwrap().is_ok());
+    assert!(stream.rows() > 0);
+    drop(stream);
+    let count = rows(&full.engine, &auditor(&[A]), "SELECT count(*) FROM history").await;
+    assert_eq!(count.unwrap(), ["300"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_bytes_memory_and_waiting_are_bounded() {
+    let limits = Limits {
+        max_rows: Some(100),
+        ..small()
+    };
+    let full = organization_within(&[A], limits).await;
+    let told = rows(&full.engine, &auditor(&[A]), "SELECT event_id FROM history").await;
+    assert_eq!(told.unwrap_err().kind, ErrorKind::Limit(Exceeded::Rows));
+    let told = rows(&full.engine, &auditor(&[A]), "SELECT event_id FROM history LIMIT 100").await;
+    assert_eq!(told.unwrap().len(), 100);
+
+    let limits = Limits {
+        max_bytes: Some(2000),
+        ..small()
+    };
+    let full = organization_within(&[A], limits).await;
+    let told = rows(&full.engine, &auditor(&[A]), "SELECT * FROM history").await;
+    assert_eq!(told.unwrap_err().kind, ErrorKind::Limit(Exceeded::Bytes));
+
+    let limits = Limits {
+        memory: 1 << 20,
+        memory_per_query: 1 << 20,
+        ..small()
+    };
+    let full = organization_within(&[A, B, C], limits).await;
+    let sql = "SELECT a.raw, b.raw, count(*) FROM history a, history b GROUP BY 1, 2 ORDER BY 3";
+    let told = rows(&full.engine, &auditor(&[B]), sql).await;
+    assert_eq!(told.unwrap_err().kind, ErrorKind::Limit(Exceeded::Memory));
+
+    let limits = Limits {
+        concurrent: 1,
+        queue: 0,
+        ..small()
+    };
+    let full = organization_within(&[A], limits).await;
+    let sql = "SELECT a.* FROM history a, history b, history c";
+    let held = full.engine.query(&auditor(&[A]), sql).await.unwrap();
+    let told = rows(&full.engine, &auditor(&[A]), "SELECT 1").await;
+    assert_eq!(told.unwrap_err().kind, ErrorKind::Limit(Exceeded::Busy));
+    drop(held);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_and_lists_of_any_size_are_not_made() {
+    let full = organization_within(&[A], small()).await;
+    for sql in [
+        "SELECT repeat('x', 2000000000)",
+        "SELECT repeat(user_name, 100000000) FROM history",
+        "SELECT lpad('x', 2000000000, 'y')",
+        "SELECT rpad(user_name, 2000000000) FROM history",
+        "SELECT array_repeat(1, 2000000000)",
+        "SELECT array_resize([1], 2000000000, 0)",
+        "SELECT replace(repeat('a', 10000), 'a', repeat('b', 10000))",
+        "SELECT regexp_replace(repeat('a', 10000), 'a', repeat('b', 10000), 'g')",
+        "WITH a AS (SELECT user_name || repeat('x', 1000) x FROM history), b AS (SELECT x || x || x || x || x || x || x || x AS x FROM a), \
+         c AS (SELECT x || x || x || x || x || x || x || x AS x FROM b), d AS (SELECT x || x || x || x || x || x || x || x AS x FROM c), \
+         e AS (SELECT x || x || x || x || x || x || x || x AS x FROM d) SELECT max(length(x || x)) FROM e",
+        "SELECT count(levenshtein(repeat(raw, 2000), repeat(raw, 2000))) FROM history",
+    ] {
+        let told = rows(&full.engine, &auditor(&[A]), sql).await;
+        let kind = told.map_err(|e| e.kind);
+        assert_eq!(kind, Err(ErrorKind::Limit(Exceeded::Memory)), "{sql}");
+    }
+    let fine = "SELECT max(length(repeat(user_name, 10))), max(length(user_name || 'xyz')) FROM history";
+    assert_eq!(rows(&full.engine, &auditor(&[A]), fine).await.unwrap(), ["10|4"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_may_be_dropped_while_it_works() {
+    let full = organization_within(&[A], small()).await;
+    let stream = full.engine.query(&auditor(&[A]), CROSS).await.unwrap();
+    drop(full);
+    let told: Result<Vec<_>, _> = stream.try_collect().await;
+    assert!(told.is_err(), "half an answer passes for a whole one");
+}

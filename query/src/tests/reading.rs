@@ -1,0 +1,145 @@
+//! Names, forms and the cost of reading.
+
+use arrow::datatypes::DataType;
+use futures::TryStreamExt;
+
+use super::fixture::{
+    A, B, C, auditor, auditor_of_all, batches, organization, rows,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_resolve_as_people_write_them() {
+    let full = organization(&[A, B, C]).await;
+    let count = async |table: &str| {
+        let sql = format!("SELECT count(*) FROM {table}");
+        rows(&full.engine, &auditor_of_all(), &sql).await.unwrap()[0].clone()
+    };
+    for history in [
+        "history",
+        "HISTORY",
+        "events",
+        "public.history",
+        "cairn.public.events",
+        "\"history\"",
+    ] {
+        assert_eq!(count(history).await, "1200", "{history}");
+    }
+    for trail in [
+        "trails.writes",
+        "trails.Writes",
+        "trails.\"Writes\"",
+        "trails.\"writes\"",
+        "cairn.trails.writes",
+        "trails.\"my-trail\"",
+    ] {
+        assert_eq!(count(trail).await, "400", "{trail}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_and_columns_are_described() {
+    let full = organization(&[A]).await;
+    let ask = async |sql| rows(&full.engine, &auditor(&[A]), sql).await.unwrap();
+    let tables = ask("SHOW TABLES").await;
+    let named: Vec<&str> = tables.iter().map(|t| t.split('|').nth(1).unwrap()).collect();
+    assert_eq!(
+        named,
+        ["history", "events", "quarantine", "queries", "Writes", "my-trail"]
+    );
+    assert!(ask("SHOW TABLES LIKE 'h%'").await[0].starts_with("public|history|BASE TABLE|Every"));
+    assert_eq!(ask("SHOW TABLES FROM trails").await.len(), 2);
+    let columns = ask("DESCRIBE history").await;
+    assert_eq!(columns.len(), cairn_schemas::columns::EVENT_COLUMNS.len());
+    assert!(columns[1].starts_with("event_time|timestamp|NO|When it happened"), "{}", columns[1]);
+    assert_eq!(ask("DESC queries").await, ["who|text|NO|Who asked."]);
+    assert_eq!(ask("SHOW COLUMNS FROM trails.writes").await, columns);
+    let stream = full
+        .engine
+        .query(
+            &auditor(&[A]),
+            "SELECT 1 FROM events JOIN history USING (event_id) CROSS JOIN trails.writes",
+        )
+        .await
+        .unwrap();
+    assert_eq!(stream.tables(), ["history", "trails.Writes"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_comes_out_as_plain_text() {
+    let full = organization(&[A, B]).await;
+    let sql = "SELECT event_id, upper(user_name) u, array_agg(region) r, 'x' x, \
+               request_parameters->'n' n FROM history GROUP BY 1, 2, 5 LIMIT 3";
+    let stream = full.engine.query(&auditor(&[A]), sql).await.unwrap();
+    let schema = stream.schema();
+    let got: Vec<_> = stream.try_collect().await.unwrap();
+    assert!(!got.is_empty());
+    for batch in &got {
+        assert_eq!(batch.schema(), schema);
+    }
+    assert_eq!(schema.field(0).data_type(), &DataType::Utf8);
+    assert_eq!(schema.field(1).data_type(), &DataType::Utf8);
+    assert_eq!(schema.field(3).data_type(), &DataType::Utf8);
+    assert_eq!(schema.field(4).data_type(), &DataType::Utf8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn newest_first_opens_the_newest_files() {
+    let full = organization(&[A, B, C]).await;
+    for sql in [
+        "SELECT event_id FROM trails.writes WHERE log_offset < 600 ORDER BY event_time DESC LIMIT 3",
+        "SELECT * FROM trails.writes WHERE event_rw = 'Write' AND log_offset < 600 ORDER BY event_time DESC LIMIT 3",
+        "SELECT event_id FROM trails.writes WHERE log_offset < 600 AND length(event_id) > 1 ORDER BY event_time DESC LIMIT 3",
+    ] {
+        full.store.take_read();
+        let got = rows(&full.engine, &auditor_of_all(), sql).await.unwrap();
+        assert_eq!(got.len(), 3);
+        let read = full.store.take_read();
+        assert!(read.len() <= 3, "{sql}: {read:?}");
+        assert!(read.iter().any(|f| f.ends_with("part-0005.parquet")), "{read:?}");
+    }
+    // Satisfied by the fresh rows alone.
+    let sql = "SELECT event_id FROM history ORDER BY event_time DESC LIMIT 5";
+    full.store.take_read();
+    let got = rows(&full.engine, &auditor_of_all(), sql).await.unwrap();
+    assert_eq!(got, ["id-1199", "id-1198", "id-1197", "id-1196", "id-1195"]);
+    let read = full.store.take_read();
+    assert!(read.len() <= 3, "{read:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_oldest_first_opens_the_oldest_files() {
+    let full = organization(&[A, B, C]).await;
+    let sql = "SELECT event_id FROM history ORDER BY event_time LIMIT 3";
+    let got = rows(&full.engine, &auditor_of_all(), sql).await.unwrap();
+    assert_eq!(got, ["id-0", "id-1", "id-2"]);
+    let read = full.store.take_read();
+    assert!(read.len() <= 6, "{read:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_cannot_matter_stay_closed() {
+    let full = organization(&[A, B, C]).await;
+    let opened = async |sql: &str| {
+        full.store.take_read();
+        batches(&full.engine, &auditor_of_all(), sql).await.unwrap();
+        full.store.take_read().len()
+    };
+    // 20 files of 57 minutes each.
+    let hour = "event_time >= '2026-11-20T06:00:00Z' AND event_time < '2026-11-20T06:30:00Z'";
+    assert!(opened(&format!("SELECT count(*) FROM history WHERE {hour}")).await <= 2);
+    let ns = "event_time >= TIMESTAMP '2026-11-20 06:00:00' AND event_time < TIMESTAMP '2026-11-20 06:30:00'";
+    assert!(opened(&format!("SELECT count(*) FROM history WHERE {ns}")).await <= 2);
+    let since = "event_time > now() - INTERVAL '10 minutes' AND event_time <= now()";
+    assert!(opened(&format!("SELECT count(*) FROM history WHERE {since}")).await <= 2);
+    assert_eq!(opened("SELECT count(*) FROM history WHERE log_offset = 100").await, 1);
+    assert_eq!(opened("SELECT count(*) FROM history WHERE ingest_date < DATE '2026-11-19'").await, 0);
+    assert_eq!(opened("EXPLAIN SELECT * FROM history").await, 0);
+    full.store.take_read();
+    let nobody = auditor(&[]);
+    batches(&full.engine, &nobody, "SELECT * FROM history").await.unwrap();
+    assert_eq!(full.store.take_read().len(), 0);
+    // No file that is known to hold none of these accounts.
+    let stranger = auditor(&["999999999999"]);
+    batches(&full.engine, &stranger, "SELECT * FROM history").await.unwrap();
+    assert!(full.store.take_read().len() <= 10);
+}
