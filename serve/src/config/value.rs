@@ -165,7 +165,7 @@ fn show_duration(time: Duration) -> String {
         (60_000, "m"),
         (1000, "s"),
     ] {
-        if millis >= length && millis % length == 0 {
+        if millis >= length && millis.is_multiple_of(length) {
             return format!("{}{unit}", millis / length);
         }
     }
