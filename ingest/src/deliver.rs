@@ -415,7 +415,14 @@ impl Follower {
             (state.pending.clone(), state.scanned.clone())
         };
         let from = table.position();
-        let listing = table.commit(rows, &from, &to).await?;
+        let listing = match table.commit(rows, &from, &to).await {
+            Ok(listing) => listing,
+            Err(TableError::Conflict { at }) => {
+                self.go_back_to(table, &at);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         // The list and the rows that it now holds change places in one breath,
         // so that no snapshot sees a row twice or not at all. Only this task
         // adds to `pending`, so all of it was committed.
@@ -434,6 +441,31 @@ impl Follower {
             ..State::default()
         };
         Ok(())
+    }
+}
+
+impl Follower {
+    /// The table stands elsewhere than this follower thought: an earlier try
+    /// landed after all, or another process delivers. What waits here was
+    /// judged from the old place, so it is let go and read again from the new.
+    fn go_back_to(&self, table: &Table, at: &Position) {
+        tracing::info!(at = ?at, "the trail's table stands elsewhere, going on from there");
+        let mut state = self.state.lock();
+        let flush_to = std::mem::take(&mut state.flush_to);
+        let mut scanned = at.clone();
+        // Partitions that the table does not know yet begin where this began.
+        for (partition, next) in &state.scanned.0 {
+            if !at.0.contains_key(partition) {
+                scanned.advance(partition, *next);
+            }
+        }
+        *state = State {
+            flush_to,
+            scanned,
+            listing: Some(table.files_at()),
+            last_delivery: state.last_delivery,
+            ..State::default()
+        };
     }
 }
 

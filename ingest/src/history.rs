@@ -26,6 +26,9 @@ pub struct History {
     quarantine: Arc<Table>,
     recent: Mutex<Recent>,
     committed: watch::Sender<Position>,
+    /// Where the last commit that failed would have reached: it may have
+    /// landed all the same, and then the table says so at the next.
+    attempted: Mutex<Option<Position>>,
     /// How many bytes of committed rows may stay for followers.
     follower_bytes: usize,
 }
@@ -40,6 +43,7 @@ impl History {
             quarantine,
             recent,
             committed: watch::Sender::new(at),
+            attempted: Mutex::new(None),
             follower_bytes,
         }
     }
@@ -91,23 +95,48 @@ impl History {
     /// 3. Memory learns of it. A crash here is as one after step 2.
     pub async fn commit(&self) -> Result<Position, TableError> {
         let (open, to) = self.recent.lock().seal();
-        let refused = self.quarantine_rows(&open);
-        if !refused.is_empty() {
-            let from = self.quarantine.position();
-            self.quarantine.commit(refused, &from, &to).await?;
-        }
+        self.commit_quarantine(&open, &to).await?;
         let rows: Vec<RecordBatch> = open
             .into_iter()
             .map(|s| s.rows)
             .filter(|r| r.num_rows() > 0)
             .collect();
         let from = self.committed();
+        let mut reached = to.clone();
         if !from.reaches(&to) {
-            self.table.commit(rows, &from, &to).await?;
+            match self.table.commit(rows, &from, &to).await {
+                Ok(_) => {}
+                // The try before this one landed after all. What came in since
+                // is still open and goes with the next commit.
+                Err(TableError::Conflict { at }) if self.attempted.lock().as_ref() == Some(&at) => {
+                    reached = at;
+                }
+                Err(error) => {
+                    *self.attempted.lock() = Some(to);
+                    return Err(error);
+                }
+            }
         }
-        self.recent.lock().committed(&to);
-        self.committed.send_replace(to.clone());
-        Ok(to)
+        *self.attempted.lock() = None;
+        self.recent.lock().committed(&reached);
+        self.committed.send_replace(reached.clone());
+        Ok(reached)
+    }
+
+    async fn commit_quarantine(&self, open: &[Stretch], to: &Position) -> Result<(), TableError> {
+        loop {
+            let refused = self.quarantine_rows(open);
+            if refused.is_empty() {
+                return Ok(());
+            }
+            let from = self.quarantine.position();
+            match self.quarantine.commit(refused, &from, to).await {
+                Ok(_) => return Ok(()),
+                // An earlier try landed after all: look again at what is left.
+                Err(TableError::Conflict { at }) if at != from => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The quarantined rows of `stretches` that its table does not hold yet.

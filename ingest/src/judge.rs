@@ -274,6 +274,21 @@ impl Judge {
         Ok(())
     }
 
+    /// Writes the index's newest entries out, so that the next start has
+    /// little to read. What fails here is made up for then.
+    pub fn close(&mut self) {
+        self.seen.stop_work();
+        if let Some(ended) = self.upkeep.take()
+            && let Ok(done) = ended.join()
+        {
+            // A merge that was told to stop says so; nothing is lost by it.
+            let _ = self.seen.finish(done);
+        }
+        if let Err(error) = self.seen.flush() {
+            tracing::warn!(error = %error, "the duplicate index was not written out, the next start reads history instead");
+        }
+    }
+
     /// Lets the index forget events that were received before `before`.
     pub fn forget(&mut self, before: Micros) -> Result<(), JudgeError> {
         Ok(self.seen.expire(before)?)

@@ -194,6 +194,9 @@ impl Pipeline {
         let ended = self.start_commit().await?;
         self.commit_ended(ended)?;
         self.answer_flushes();
+        if let Some(mut judge) = self.judge.take() {
+            tokio::task::spawn_blocking(move || judge.close()).await?;
+        }
         Ok(())
     }
 

@@ -89,11 +89,7 @@ impl Engine {
 
     /// The answer to `sql` as `principal` may see it. Returns once the
     /// statement is planned; the rows follow.
-    pub async fn query(
-        &self,
-        principal: &Principal,
-        sql: &str,
-    ) -> Result<QueryStream, QueryError> {
+    pub async fn query(&self, principal: &Principal, sql: &str) -> Result<QueryStream, QueryError> {
         let deadline = Instant::now() + self.shared.limits.timeout;
         let place = self.place(deadline).await?;
         let Some(runtime) = &self.runtime else {
@@ -295,7 +291,13 @@ async fn plan(
     session: &SessionState,
     names: &Names,
     statement: Statement,
-) -> Result<(datafusion::logical_expr::LogicalPlan, Arc<dyn ExecutionPlan>), QueryError> {
+) -> Result<
+    (
+        datafusion::logical_expr::LogicalPlan,
+        Arc<dyn ExecutionPlan>,
+    ),
+    QueryError,
+> {
     let planning = |e| QueryError::planning(&e);
     for reference in session
         .resolve_table_references(&statement)

@@ -21,18 +21,14 @@ fn plain_type(data_type: &DataType) -> DataType {
         DataType::BinaryView => DataType::Binary,
         DataType::List(f) => DataType::List(item(f)),
         DataType::LargeList(f) => DataType::LargeList(item(f)),
-        DataType::Struct(fields) => {
-            DataType::Struct(fields.iter().map(item).collect::<Fields>())
-        }
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(item).collect::<Fields>()),
         DataType::Dictionary(_, value) => plain_type(value),
         other => other.clone(),
     }
 }
 
 fn plain_field(field: &Field) -> Field {
-    field
-        .clone()
-        .with_data_type(plain_type(field.data_type()))
+    field.clone().with_data_type(plain_type(field.data_type()))
 }
 
 /// The schema of what [`Output::parts`] makes of batches of `schema`.
@@ -86,7 +82,11 @@ impl Output {
         Ok(parts)
     }
 
-    fn plain(&mut self, schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch, QueryError> {
+    fn plain(
+        &mut self,
+        schema: &SchemaRef,
+        batch: &RecordBatch,
+    ) -> Result<RecordBatch, QueryError> {
         let inside = |e: arrow::error::ArrowError| {
             tracing::error!(error = %e, "query: rows cannot be put out");
             QueryError::internal("the rows cannot be put out; the server's log says more")
@@ -95,25 +95,28 @@ impl Output {
             .columns()
             .iter()
             .zip(schema.fields())
-            .map(|(array, field)| match array.data_type() == field.data_type() {
-                true => Ok(Arc::clone(array)),
-                false => cast(array, field.data_type()),
-            })
+            .map(
+                |(array, field)| match array.data_type() == field.data_type() {
+                    true => Ok(Arc::clone(array)),
+                    false => cast(array, field.data_type()),
+                },
+            )
             .collect::<Result<Vec<ArrayRef>, _>>()
             .map_err(inside)?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        let plain =
-            RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &options).map_err(inside)?;
+        let plain = RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &options)
+            .map_err(inside)?;
         self.bytes += plain
             .columns()
             .iter()
             .map(|c| c.to_data().get_slice_memory_size().unwrap_or(0) as u64)
             .sum::<u64>();
         if self.max_bytes.is_some_and(|most| self.bytes > most) {
-            return Err(
-                QueryError::limit(Exceeded::Bytes, "the query gives more bytes than it may")
-                    .with_hint("ask for fewer columns, or add a LIMIT"),
-            );
+            return Err(QueryError::limit(
+                Exceeded::Bytes,
+                "the query gives more bytes than it may",
+            )
+            .with_hint("ask for fewer columns, or add a LIMIT"));
         }
         Ok(plain)
     }

@@ -46,9 +46,11 @@ impl Footers {
 
     pub(crate) fn of(&self, store: &Url) -> Arc<FileMetadataCache> {
         let mut caches = self.caches.lock();
-        Arc::clone(caches.entry(store.clone()).or_insert_with(|| {
-            Arc::new(DefaultCache::new(self.limit).with_name("footers"))
-        }))
+        Arc::clone(
+            caches
+                .entry(store.clone())
+                .or_insert_with(|| Arc::new(DefaultCache::new(self.limit).with_name("footers"))),
+        )
     }
 }
 
@@ -122,12 +124,14 @@ impl Sessions {
         catalogs.register_catalog(CATALOG.to_owned(), Arc::new(Catalog(Arc::clone(names))));
         let mut props = ExecutionProps::new();
         props.query_execution_start_time = Some(now);
-        Ok(SessionStateBuilder::new_from_existing(self.template.clone())
-            .with_session_id(String::new())
-            .with_catalog_list(Arc::new(catalogs))
-            .with_runtime_env(self.runtime(stores)?)
-            .with_execution_props(props)
-            .build())
+        Ok(
+            SessionStateBuilder::new_from_existing(self.template.clone())
+                .with_session_id(String::new())
+                .with_catalog_list(Arc::new(catalogs))
+                .with_runtime_env(self.runtime(stores)?)
+                .with_execution_props(props)
+                .build(),
+        )
     }
 
     fn runtime(&self, stores: Arc<Stores>) -> Result<Arc<RuntimeEnv>> {

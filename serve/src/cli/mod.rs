@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::bench::{self, BenchArgs};
 use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::config::flags::ServeArgs;
@@ -138,6 +139,8 @@ pub enum Command {
     Whoami(ops::WhoamiArgs),
     /// Look at what could not become an event, and take it in again
     Quarantine(ops::QuarantineArgs),
+    /// Generate events, and measure this machine
+    Bench(BenchArgs),
 }
 
 /// The whole program.
@@ -174,6 +177,10 @@ pub async fn run(command: Command, out: &mut Out) -> Outcome {
         Command::Flush(args) => ops::flush(args, out).await,
         Command::Whoami(args) => ops::whoami(args, out).await,
         Command::Quarantine(args) => ops::quarantine(args, out).await,
+        Command::Bench(args) => match bench::run(args).await {
+            Ok(()) => Ok(Exit::Done),
+            Err(error) => Err(Failure::Other(format!("{error:#}"))),
+        },
     }
 }
 

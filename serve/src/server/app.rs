@@ -105,9 +105,18 @@ impl App {
         settings: Settings,
         ambient: Ambient,
     ) -> anyhow::Result<(Shared, Background)> {
+        let log = open_log(&settings.data.dir, &settings).await?;
+        Self::start_on(log, settings, ambient).await
+    }
+
+    /// The same over a log that is open already.
+    pub async fn start_on(
+        log: EmbeddedLog,
+        settings: Settings,
+        ambient: Ambient,
+    ) -> anyhow::Result<(Shared, Background)> {
         let dir = settings.data.dir.clone();
         let metrics = Arc::new(Metrics::new()?);
-        let log = open_log(&dir, &settings).await?;
         let own_store = format!("file://{}", dir.join(keys::STORE_DIR).display());
         let root = objects::open(&own_store, &ambient.objects).await?;
         let control = ControlStore::new(Arc::clone(&root.store), root.prefix.clone());
@@ -202,7 +211,8 @@ impl App {
     }
 }
 
-async fn open_log(dir: &Path, settings: &Settings) -> anyhow::Result<EmbeddedLog> {
+/// Opens the embedded log below `dir`; reads and checks all of it.
+pub async fn open_log(dir: &Path, settings: &Settings) -> anyhow::Result<EmbeddedLog> {
     let options = LogOptions {
         segment_bytes: settings.log.segment_bytes,
         ..LogOptions::default()
