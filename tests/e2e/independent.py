@@ -148,7 +148,8 @@ class Event:
 
     @property
     def access_key(self):
-        return self._identity().get("accessKeyId")
+        # An empty key is no key: that is how consoles write it.
+        return self._identity().get("accessKeyId") or None
 
     @property
     def source_ip(self):

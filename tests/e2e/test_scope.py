@@ -207,7 +207,7 @@ WRITING = ["CREATE", "DROP", "INSERT", "DELETE", "UPDATE", "TRUNCATE", "COPY", "
 def test_what_is_no_question_is_refused_to_administrators_too(whole, query):
     answer = whole.ask(query)
     assert answer.status_code in (400, 403), answer.text
-    assert answer.json()["error"]["code"] in ("invalid_query", "forbidden"), answer.text
+    assert answer.json()["error"]["code"] in ("invalid_query", "forbidden_statement"), answer.text
     assert "root:" not in answer.text
 
 

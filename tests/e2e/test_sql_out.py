@@ -284,7 +284,7 @@ def test_only_one_question_and_nothing_else(shared, query):
     before = shared.one(f"SELECT count(*) FROM history WHERE {SENT}")
     answer = shared.ask(query)
     assert answer.status_code in (400, 403), answer.text
-    assert answer.json()["error"]["code"] in ("invalid_query", "forbidden")
+    assert answer.json()["error"]["code"] in ("invalid_query", "forbidden_statement")
     assert shared.one(f"SELECT count(*) FROM history WHERE {SENT}") == before
     assert not os.path.exists("/tmp/cairn-copied.csv")
 

@@ -184,6 +184,7 @@ impl App {
             Arc::clone(&registry),
             Arc::clone(&ambient.clock),
             ambient.ids,
+            Arc::clone(&verdicts),
         );
         let app = Arc::new(Self {
             receive_limits: receive_limits(&settings),

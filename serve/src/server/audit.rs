@@ -8,9 +8,11 @@
 //! out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cairn_ingest::judge::OWN_SENDER;
+use cairn_ingest::verdict::Verdicts;
 use cairn_schemas::control::{Principal, Role};
 use cairn_schemas::selector::Among;
 use cairn_schemas::{Clock, IdSource};
@@ -77,7 +79,11 @@ pub struct Audit {
     registry: Arc<Registry>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
+    verdicts: Arc<Verdicts>,
 }
+
+/// How long an act waits until SQL shows it, where intake is busy.
+const VISIBLE_WAIT: Duration = Duration::from_secs(1);
 
 impl Audit {
     /// A writer into `log`.
@@ -86,16 +92,18 @@ impl Audit {
         registry: Arc<Registry>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
+        verdicts: Arc<Verdicts>,
     ) -> Self {
         Self {
             log,
             registry,
             clock,
             ids,
+            verdicts,
         }
     }
 
-    /// Records one act. Durable on return.
+    /// Records one act. Durable on return, and as a rule visible in SQL.
     pub async fn record(&self, act: Act<'_>) -> Result<(), LogError> {
         let event = self.event(&act).to_string();
         let envelope = Envelope {
@@ -104,10 +112,12 @@ impl Audit {
             accounts: Among::All,
             account: None,
         };
-        self.log
-            .append(envelope, vec![Bytes::from(event)])
-            .await
-            .map(drop)
+        let range = self.log.append(envelope, vec![Bytes::from(event)]).await?;
+        // Whoever asks next shall find it. Where that takes long it is durable
+        // all the same.
+        let visible = self.verdicts.judged(range.end);
+        let _ = tokio::time::timeout(VISIBLE_WAIT, visible).await;
+        Ok(())
     }
 
     fn event(&self, act: &Act<'_>) -> Value {

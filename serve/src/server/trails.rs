@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use axum::http::StatusCode;
 use cairn_ingest::deliver::{DeliverOptions, Follower, OpenTable};
 use cairn_ingest::history::History;
 use cairn_schemas::control::ControlKind;
@@ -258,8 +259,12 @@ impl TrailSet {
             destination,
             retention_days: new.retention_days,
         };
-        self.opener.open(&version).await.map_err(|e| {
-            ApiError::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, "destination_refused", e.to_string())
+        self.opener.open(&version).await.map_err(|error| {
+            let status = match &error {
+                TableError::Refused { .. } => StatusCode::BAD_REQUEST,
+                _ => StatusCode::UNPROCESSABLE_ENTITY,
+            };
+            ApiError::new(status, "destination_refused", error.to_string())
                 .hint("check the URL, the endpoint and the server's S3 credentials; the place must be empty")
         })?;
         self.control
