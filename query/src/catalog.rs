@@ -72,7 +72,11 @@ impl Entry {
         };
         match listed.iter().find(|c| c.name == column.name()) {
             Some(c) => c.comment.to_owned(),
-            None => column.metadata().get("comment").cloned().unwrap_or_default(),
+            None => column
+                .metadata()
+                .get("comment")
+                .cloned()
+                .unwrap_or_default(),
         }
     }
 
@@ -208,7 +212,12 @@ fn entries(tables: &dyn Tables, system: &[Arc<dyn SystemTable>]) -> Vec<Entry> {
             TableName::History => {
                 let comment = "Every event of the last 90 days.";
                 all.push(events(PUBLIC, "history", TableName::History, comment));
-                all.push(events(PUBLIC, "events", TableName::History, "The same as history."));
+                all.push(events(
+                    PUBLIC,
+                    "events",
+                    TableName::History,
+                    "The same as history.",
+                ));
             }
             TableName::Quarantine => {
                 let comment = "What could not become an event, and why.";
@@ -226,7 +235,12 @@ fn entries(tables: &dyn Tables, system: &[Arc<dyn SystemTable>]) -> Vec<Entry> {
     trails.sort();
     all.extend(trails.into_iter().map(|name| {
         let comment = format!("The events that the trail {name} has taken.");
-        events(TRAILS, name.as_str(), TableName::Trail(name.clone()), &comment)
+        events(
+            TRAILS,
+            name.as_str(),
+            TableName::Trail(name.clone()),
+            &comment,
+        )
     }));
     for name in ["schemata", "tables", "columns", "views"] {
         all.push(Entry {
@@ -303,10 +317,14 @@ fn information(name: &str, entries: &[Entry]) -> Result<RecordBatch> {
                 text(all.iter().map(|(e, ..)| e.schema.to_owned())),
                 text(all.iter().map(|(e, ..)| e.name.clone())),
                 text(all.iter().map(|(_, _, f)| f.name().clone())),
-                Arc::new(UInt64Array::from_iter_values(all.iter().map(|(_, i, _)| *i as u64 + 1)))
-                    as ArrayRef,
+                Arc::new(UInt64Array::from_iter_values(
+                    all.iter().map(|(_, i, _)| *i as u64 + 1),
+                )) as ArrayRef,
                 text(all.iter().map(|(_, _, f)| nullable(f))),
-                text(all.iter().map(|(_, _, f)| crate::describe::type_name(f.data_type()))),
+                text(
+                    all.iter()
+                        .map(|(_, _, f)| crate::describe::type_name(f.data_type())),
+                ),
                 text(all.iter().map(|(e, _, f)| e.comment_of(f))),
             ]
         }
@@ -338,7 +356,9 @@ impl CatalogProvider for Catalog {
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        let schema = [PUBLIC, TRAILS, INFORMATION].into_iter().find(|s| *s == name)?;
+        let schema = [PUBLIC, TRAILS, INFORMATION]
+            .into_iter()
+            .find(|s| *s == name)?;
         Some(Arc::new(OneSchema {
             names: Arc::clone(&self.0),
             schema,

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::common::TableReference;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, displayable};
-use datafusion::common::TableReference;
 
 use crate::catalog::{CATALOG, Entry, INFORMATION, Names, PUBLIC, TRAILS};
 use crate::error::{QueryError, closest};
@@ -159,7 +159,9 @@ pub(crate) fn find<'a>(
     }
     let near = closest(
         reference.table(),
-        all().filter(|e| e.schema == schema).map(|e| e.name.as_str()),
+        all()
+            .filter(|e| e.schema == schema)
+            .map(|e| e.name.as_str()),
     );
     Err(match near {
         Some(near) if schema == PUBLIC => error.with_hint(format!("did you mean {near}?")),

@@ -243,10 +243,7 @@ fn arrow_error(error: &ArrowError) -> QueryError {
         }
         ArrowError::ArithmeticOverflow(_) => "a number is out of range",
         ArrowError::OffsetOverflowError(_) => {
-            return QueryError::limit(
-                Exceeded::Memory,
-                "the query makes a text that is too long",
-            );
+            return QueryError::limit(Exceeded::Memory, "the query makes a text that is too long");
         }
         ArrowError::IoError(..) | ArrowError::ParquetError(_) => {
             tracing::error!(error = %error, "query: a file cannot be read");
@@ -307,8 +304,7 @@ pub(crate) fn parse_error(text: &str) -> QueryError {
                 .split(|c: char| !c.is_ascii_digit())
                 .filter_map(|n| n.parse().ok());
             let (line, column) = (numbers.next(), numbers.next());
-            QueryError::invalid(first_line(message))
-                .at(line.unwrap_or(0), column.unwrap_or(0))
+            QueryError::invalid(first_line(message)).at(line.unwrap_or(0), column.unwrap_or(0))
         }
         None => QueryError::invalid(first_line(text)),
     }
@@ -317,7 +313,10 @@ pub(crate) fn parse_error(text: &str) -> QueryError {
 /// The first line, capped: the engine likes to append lists and backtraces.
 fn first_line(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
-    let line = line.split(". This issue was likely caused").next().unwrap_or(line);
+    let line = line
+        .split(". This issue was likely caused")
+        .next()
+        .unwrap_or(line);
     line.chars().take(500).collect()
 }
 

@@ -155,7 +155,9 @@ fn ask(statement: Statement) -> Result<Ask, QueryError> {
                 let (table, like) = shown(show_options)?;
                 match table {
                     Some(table) => Ok(Ask::Columns { table, like }),
-                    None => Err(QueryError::invalid("say of which table: SHOW COLUMNS FROM t")),
+                    None => Err(QueryError::invalid(
+                        "say of which table: SHOW COLUMNS FROM t",
+                    )),
                 }
             }
             Sql::ExplainTable { table_name, .. } => Ok(Ask::Columns {
@@ -202,8 +204,10 @@ fn shown(options: ShowStatementOptions) -> Result<Shown, QueryError> {
             | ShowStatementFilterPosition::Suffix(ShowStatementFilter::Like(like)),
         ) => Some(like),
         Some(_) => {
-            return Err(QueryError::invalid("SHOW takes FROM and LIKE, and no other clause")
-                .with_hint("ask information_schema for more"));
+            return Err(
+                QueryError::invalid("SHOW takes FROM and LIKE, and no other clause")
+                    .with_hint("ask information_schema for more"),
+            );
         }
     };
     Ok((names, like))
@@ -336,6 +340,3 @@ pub(crate) fn verify(plan: &LogicalPlan) -> Result<(), QueryError> {
     .map_err(|e| QueryError::planning(&e))?;
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

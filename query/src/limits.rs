@@ -124,7 +124,8 @@ impl MemoryPool for QueryPool {
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
         self.used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                used.checked_add(additional).filter(|sum| *sum <= self.limit)
+                used.checked_add(additional)
+                    .filter(|sum| *sum <= self.limit)
             })
             // The words never reach the user; they choose the kind of error.
             .map_err(|_| DataFusionError::ResourcesExhausted("memory of one query".into()))?;

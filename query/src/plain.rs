@@ -42,12 +42,8 @@ fn scalar(data_type: &DataType) -> bool {
 
 /// Text types differ in how they are kept, not in what they compare to.
 fn same_type(column: &DataType, literal: &DataType) -> bool {
-    let text = |t: &DataType| {
-        matches!(
-            t,
-            DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8
-        )
-    };
+    let text =
+        |t: &DataType| matches!(t, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
     column == literal || text(column) && text(literal) || literal.is_null()
 }
 

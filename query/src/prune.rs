@@ -30,7 +30,8 @@ pub(crate) fn prune<'a>(
     // that cannot be analysed must not lose a file either.
     let Ok(pruning) = PruningPredicateBuilder::new()
         .with_file_schema(Arc::clone(schema))
-        .try_build(predicate) else {
+        .try_build(predicate)
+    else {
         return files;
     };
     match pruning.prune(&Files(&files)) {
@@ -48,8 +49,7 @@ struct Files<'a>(&'a [&'a DataFile]);
 
 impl Files<'_> {
     fn times(&self, of: impl Fn(&DataFile) -> Option<Micros>) -> ArrayRef {
-        let values: TimestampMicrosecondArray =
-            self.0.iter().map(|f| of(f).map(|t| t.0)).collect();
+        let values: TimestampMicrosecondArray = self.0.iter().map(|f| of(f).map(|t| t.0)).collect();
         Arc::new(values.with_timezone("UTC"))
     }
 

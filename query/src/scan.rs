@@ -92,7 +92,13 @@ impl EventTable {
             .iter()
             .filter(|f| self.scope.meets(f.accounts.as_deref()))
             .collect();
-        let predicate = match conjunction(filters.iter().cloned().map(unqualified).collect::<Result<Vec<_>>>()?) {
+        let predicate = match conjunction(
+            filters
+                .iter()
+                .cloned()
+                .map(unqualified)
+                .collect::<Result<Vec<_>>>()?,
+        ) {
             Some(predicate) => {
                 let schema = DFSchema::try_from(Arc::clone(&self.schema))?;
                 Some(state.create_physical_expr(predicate, &schema)?)
@@ -139,7 +145,9 @@ impl EventTable {
             )));
         // Where every file holds nothing but this principal's accounts the
         // predicate would only cost; ScopeExec checks each row either way.
-        let mixed = files.iter().any(|f| !self.scope.holds(f.accounts.as_deref()));
+        let mixed = files
+            .iter()
+            .any(|f| !self.scope.holds(f.accounts.as_deref()));
         if mixed && let Some(predicate) = self.scope_predicate(&full)? {
             source = source.with_predicate(predicate);
         }
@@ -148,11 +156,10 @@ impl EventTable {
             .map(|f| full.index_of(f.name()))
             .collect::<Result<Vec<_>, _>>()?;
         let url = ObjectStoreUrl::parse(self.snapshot.store_url.as_str())?;
-        let config =
-            FileScanConfigBuilder::new(url, Arc::new(source) as Arc<dyn FileSource>)
-                .with_file_groups(self.groups(state, files, &full, dated))
-                .with_projection_indices(Some(indices))?
-                .build();
+        let config = FileScanConfigBuilder::new(url, Arc::new(source) as Arc<dyn FileSource>)
+            .with_file_groups(self.groups(state, files, &full, dated))
+            .with_projection_indices(Some(indices))?
+            .build();
         let scan = DataSourceExec::from_data_source(config) as Arc<dyn ExecutionPlan>;
 
         // Newest first unless the question wants another order: so that the
@@ -192,7 +199,11 @@ impl EventTable {
         dated: bool,
     ) -> Vec<FileGroup> {
         let threads = state.config().target_partitions().max(1);
-        let parts = if files.len() < 4 * threads { threads } else { 1 };
+        let parts = if files.len() < 4 * threads {
+            threads
+        } else {
+            1
+        };
         let listed: Vec<PartitionedFile> = files
             .iter()
             .flat_map(|file| {
@@ -226,9 +237,9 @@ impl EventTable {
 fn unqualified(expr: Expr) -> Result<Expr> {
     expr.transform(|e| {
         Ok(match e {
-            Expr::Column(c) => {
-                Transformed::yes(Expr::Column(datafusion::common::Column::new_unqualified(c.name)))
-            }
+            Expr::Column(c) => Transformed::yes(Expr::Column(
+                datafusion::common::Column::new_unqualified(c.name),
+            )),
             other => Transformed::no(other),
         })
     })
@@ -341,6 +352,3 @@ impl TableProvider for EventTable {
         )))
     }
 }
-
-#[cfg(test)]
-mod tests;

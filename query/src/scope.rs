@@ -36,8 +36,8 @@ use datafusion::physical_expr_common::sort_expr::PhysicalSortExpr;
 use datafusion::physical_plan::coop::cooperative;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
 use datafusion::physical_plan::filter_pushdown::{
-    ChildFilterPushdownResult, ChildPushdownResult, FilterPushdownPhase,
-    FilterPushdownPropagation, PushedDown,
+    ChildFilterPushdownResult, ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation,
+    PushedDown,
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -271,7 +271,12 @@ impl DisplayAs for ScopeExec {
     /// All that EXPLAIN tells of a scan: nothing of its files, and no account
     /// but the principal's own.
     fn fmt_as(&self, t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let columns: Vec<&str> = self.output.fields().iter().map(|f| f.name().as_str()).collect();
+        let columns: Vec<&str> = self
+            .output
+            .fields()
+            .iter()
+            .map(|f| f.name().as_str())
+            .collect();
         if matches!(t, DisplayFormatType::TreeRender) {
             return writeln!(f, "table={}", self.table);
         }
@@ -347,13 +352,14 @@ impl ExecutionPlan for ScopeExec {
         let fresh = self.fresh_of(partition, context.session_config().batch_size());
         let this = Arc::new(self.clone());
         let reader = Arc::clone(&this);
-        let fresh = futures::stream::iter(fresh)
-            .map(move |batch| reader.as_read(&batch).and_then(|b| {
+        let fresh = futures::stream::iter(fresh).map(move |batch| {
+            reader.as_read(&batch).and_then(|b| {
                 // The account filter first: a filter of the user's, however
                 // plain, need not see what it need not see.
                 let own = reader.own_rows(b)?;
                 reader.chosen(own)
-            }));
+            })
+        });
         let stored = match &self.raw {
             Some(raw) => raw.execute(partition, context)?.boxed(),
             None => futures::stream::empty().boxed(),
@@ -457,8 +463,10 @@ impl ExecutionPlan for ScopeExec {
             .collect();
         let mut node = self.with_raw(raw);
         node.filters.extend(accepted);
-        Ok(FilterPushdownPropagation::with_parent_pushdown_result(verdicts)
-            .with_updated_node(Arc::new(node)))
+        Ok(
+            FilterPushdownPropagation::with_parent_pushdown_result(verdicts)
+                .with_updated_node(Arc::new(node)),
+        )
     }
 
     fn try_pushdown_sort(
@@ -490,6 +498,3 @@ impl ExecutionPlan for ScopeExec {
         })
     }
 }
-
-#[cfg(test)]
-mod tests;

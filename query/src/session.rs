@@ -46,9 +46,11 @@ impl Footers {
 
     pub(crate) fn of(&self, store: &Url) -> Arc<FileMetadataCache> {
         let mut caches = self.caches.lock();
-        Arc::clone(caches.entry(store.clone()).or_insert_with(|| {
-            Arc::new(DefaultCache::new(self.limit).with_name("footers"))
-        }))
+        Arc::clone(
+            caches
+                .entry(store.clone())
+                .or_insert_with(|| Arc::new(DefaultCache::new(self.limit).with_name("footers"))),
+        )
     }
 }
 
@@ -93,9 +95,12 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     pub(crate) fn new(limits: &Limits) -> Result<Self> {
+        // Ours last: || of lists is the engine's.
+        let mut planners = SessionStateDefaults::default_expr_planners();
+        planners.push(Arc::new(functions::JoinTexts));
         let mut template = SessionStateBuilder::new()
             .with_config(SessionConfig::from(options(limits)))
-            .with_expr_planners(SessionStateDefaults::default_expr_planners())
+            .with_expr_planners(planners)
             .with_scalar_functions(functions::scalar())
             .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
             .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
@@ -122,12 +127,14 @@ impl Sessions {
         catalogs.register_catalog(CATALOG.to_owned(), Arc::new(Catalog(Arc::clone(names))));
         let mut props = ExecutionProps::new();
         props.query_execution_start_time = Some(now);
-        Ok(SessionStateBuilder::new_from_existing(self.template.clone())
-            .with_session_id(String::new())
-            .with_catalog_list(Arc::new(catalogs))
-            .with_runtime_env(self.runtime(stores)?)
-            .with_execution_props(props)
-            .build())
+        Ok(
+            SessionStateBuilder::new_from_existing(self.template.clone())
+                .with_session_id(String::new())
+                .with_catalog_list(Arc::new(catalogs))
+                .with_runtime_env(self.runtime(stores)?)
+                .with_execution_props(props)
+                .build(),
+        )
     }
 
     fn runtime(&self, stores: Arc<Stores>) -> Result<Arc<RuntimeEnv>> {

@@ -103,8 +103,16 @@ async fn nothing_but_questions_of_what_is_there() {
         let refused = matches!(error.kind, ErrorKind::Invalid { .. } | ErrorKind::Forbidden);
         assert!(refused, "{sql}: {error:?}");
         // No message may show what it must not, nor be longer than a sentence.
-        for secret in ["secret-", B, "part-", ".parquet:", "cairn-store", "panicked"] {
-            assert!(!error.message.contains(secret), "{sql}: {error}");
+        for secret in [
+            "secret-",
+            B,
+            "part-",
+            ".parquet:",
+            "cairn-store",
+            "panicked",
+        ] {
+            let told = error.message.contains(secret) && !sql.contains(secret);
+            assert!(!told, "{sql}: {error}");
         }
         assert!(error.message.len() < 600, "{sql}: {error}");
     }
@@ -158,7 +166,10 @@ async fn errors_help_and_tell_nothing() {
     let e = ask("SELECT *\nFROM histroy").await;
     assert_eq!(e.hint.as_deref(), Some("did you mean history?"));
     let e = ask("SELECT * FROM writes").await;
-    assert_eq!(e.hint.as_deref(), Some("a trail's table is trails.\"writes\""));
+    assert_eq!(
+        e.hint.as_deref(),
+        Some("a trail's table is trails.\"writes\"")
+    );
     let e = ask("SELECT *\nFROM history WHER x").await;
     assert!(
         matches!(e.kind, ErrorKind::Invalid { line: Some(2), .. }),

@@ -57,10 +57,17 @@ impl Event {
         let n = self.offset;
         Some(match column {
             "event_id" => format!("id-{n}"),
-            "event_name" => ["CreateUser", "DeleteUser", "ListUsers", "GetUser"][(n % 4) as usize].into(),
+            "event_name" => {
+                ["CreateUser", "DeleteUser", "ListUsers", "GetUser"][(n % 4) as usize].into()
+            }
             "service_name" => ["ram", "ecs", "oss"][(n % 3) as usize].into(),
             "event_rw" => if n % 4 < 2 { "Write" } else { "Read" }.into(),
-            "region" => if n % 5 == 0 { "cn-hangzhou" } else { "eu-central-1" }.into(),
+            "region" => if n % 5 == 0 {
+                "cn-hangzhou"
+            } else {
+                "eu-central-1"
+            }
+            .into(),
             "account_id" => self.account.into(),
             "dialect" => "actiontrail".into(),
             // Numbers in A, words elsewhere: CAST works for A and nobody else.
@@ -124,9 +131,7 @@ fn column(field: &Field, rows: &[Event]) -> ArrayRef {
             Arc::new(values)
         }
         DataType::Int32 => Arc::new(Int32Array::from(vec![0; rows.len()])),
-        DataType::Int64 => {
-            Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.offset)))
-        }
+        DataType::Int64 => Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.offset))),
         DataType::Date32 => Arc::new(Date32Array::from_iter_values(
             rows.iter().map(Event::ingest_date),
         )),
@@ -288,7 +293,11 @@ pub(crate) async fn snapshot(
             files.push(write(store, &name, &part, i % 2 == 0).await);
         }
     }
-    let fresh: Vec<Event> = rows.iter().filter(|r| r.offset >= stored).cloned().collect();
+    let fresh: Vec<Event> = rows
+        .iter()
+        .filter(|r| r.offset >= stored)
+        .cloned()
+        .collect();
     TableSnapshot {
         schema: event_schema(),
         store: Arc::clone(store) as Arc<dyn ObjectStore>,

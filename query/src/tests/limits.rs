@@ -35,7 +35,11 @@ async fn a_cross_join_ends_at_its_deadline_and_others_go_on() {
             served
         };
         let (long, served) = tokio::join!(long, others);
-        assert_eq!(long.unwrap_err().kind, ErrorKind::Limit(Exceeded::Time), "{sql}");
+        assert_eq!(
+            long.unwrap_err().kind,
+            ErrorKind::Limit(Exceeded::Time),
+            "{sql}"
+        );
         assert_eq!(served, 5, "{sql}");
     }
     // Every place is free again: the queries have really stopped.
@@ -44,7 +48,10 @@ async fn a_cross_join_ends_at_its_deadline_and_others_go_on() {
         rows(&full.engine, &a, "SELECT count(*) FROM history"),
         rows(&full.engine, &b, "SELECT count(*) FROM history")
     );
-    assert_eq!((a.unwrap(), b.unwrap()), (vec!["300".into()], vec!["600".into()]));
+    assert_eq!(
+        (a.unwrap(), b.unwrap()),
+        (vec!["300".into()], vec!["600".into()])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,7 +64,10 @@ async fn a_dropped_answer_gives_its_place_back() {
     let full = organization_within(&[A], limits).await;
     let mut stream = full
         .engine
-        .query(&auditor(&[A]), "SELECT a.* FROM history a, history b, history c")
+        .query(
+            &auditor(&[A]),
+            "SELECT a.* FROM history a, history b, history c",
+        )
         .await
         .unwrap();
     assert!(stream.next().await.unwrap().is_ok());
@@ -76,7 +86,12 @@ async fn rows_bytes_memory_and_waiting_are_bounded() {
     let full = organization_within(&[A], limits).await;
     let told = rows(&full.engine, &auditor(&[A]), "SELECT event_id FROM history").await;
     assert_eq!(told.unwrap_err().kind, ErrorKind::Limit(Exceeded::Rows));
-    let told = rows(&full.engine, &auditor(&[A]), "SELECT event_id FROM history LIMIT 100").await;
+    let told = rows(
+        &full.engine,
+        &auditor(&[A]),
+        "SELECT event_id FROM history LIMIT 100",
+    )
+    .await;
     assert_eq!(told.unwrap().len(), 100);
 
     let limits = Limits {
@@ -131,8 +146,12 @@ async fn texts_and_lists_of_any_size_are_not_made() {
         let kind = told.map_err(|e| e.kind);
         assert_eq!(kind, Err(ErrorKind::Limit(Exceeded::Memory)), "{sql}");
     }
-    let fine = "SELECT max(length(repeat(user_name, 10))), max(length(user_name || 'xyz')) FROM history";
-    assert_eq!(rows(&full.engine, &auditor(&[A]), fine).await.unwrap(), ["10|4"]);
+    let fine =
+        "SELECT max(length(repeat(user_name, 10))), max(length(user_name || 'xyz')) FROM history";
+    assert_eq!(
+        rows(&full.engine, &auditor(&[A]), fine).await.unwrap(),
+        ["10|4"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
