@@ -10,6 +10,7 @@ use cairn_schemas::control::Principal;
 use cairn_store::view::Tables;
 use chrono::{DateTime, Utc};
 use datafusion::execution::{SessionState, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::sql::parser::Statement;
 use futures::StreamExt;
@@ -18,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::catalog::Names;
+use crate::coop::{Until, stoppable};
 use crate::describe;
 use crate::error::{Exceeded, QueryError};
 use crate::gate::{self, Ask};
@@ -95,15 +97,17 @@ impl Engine {
         let Some(runtime) = &self.runtime else {
             return Err(QueryError::unavailable("the server is stopping"));
         };
+        let until = Until::new(deadline);
         let (planned, plan) = oneshot::channel();
         let (say, said) = mpsc::channel(AHEAD);
         let job = Job {
             shared: Arc::clone(&self.shared),
             principal: principal.clone(),
             sql: sql.to_owned(),
+            until: Arc::clone(&until),
         };
         let task = runtime.spawn(job.run(place, planned, say));
-        let stop = StopOnDrop(task.abort_handle());
+        let stop = StopOnDrop::new(task.abort_handle(), until);
         match timeout_at(deadline, plan).await {
             Err(_) => Err(too_late()),
             // The task is gone without a word: it panicked.
@@ -185,6 +189,7 @@ struct Job {
     shared: Arc<Shared>,
     principal: Principal,
     sql: String,
+    until: Arc<Until>,
 }
 
 impl Job {
@@ -234,12 +239,16 @@ impl Job {
             Ask::Columns { table, like } => describe::columns(&names, &table, like.as_deref())?,
             Ask::Plan(statement) => {
                 let session = self.session(&names, stores)?;
-                let (logical, physical) = plan(&session, &names, statement).await?;
+                let logical = logical_plan(&session, &names, statement).await?;
+                let physical = physical_plan(&session, &logical).await?;
                 describe::plans(&logical, physical.as_ref())?
             }
             Ask::Rows(statement) => {
                 let session = self.session(&names, stores)?;
-                let (_, physical) = plan(&session, &names, statement).await?;
+                let logical = logical_plan(&session, &names, statement).await?;
+                let logical =
+                    stoppable(logical, &self.until).map_err(|e| QueryError::planning(&e))?;
+                let physical = physical_plan(&session, &logical).await?;
                 let heading = Heading {
                     schema: plain_schema(&physical.schema()),
                     tables: names.touched(),
@@ -286,18 +295,12 @@ impl Job {
     }
 }
 
-/// From text to plans, verified.
-async fn plan(
+/// From text to a plan that does nothing but read, optimised.
+async fn logical_plan(
     session: &SessionState,
     names: &Names,
     statement: Statement,
-) -> Result<
-    (
-        datafusion::logical_expr::LogicalPlan,
-        Arc<dyn ExecutionPlan>,
-    ),
-    QueryError,
-> {
+) -> Result<LogicalPlan, QueryError> {
     let planning = |e| QueryError::planning(&e);
     for reference in session
         .resolve_table_references(&statement)
@@ -310,11 +313,16 @@ async fn plan(
         .await
         .map_err(planning)?;
     gate::verify(&logical)?;
-    let logical = session.optimize(&logical).map_err(planning)?;
-    let physical = session
+    session.optimize(&logical).map_err(planning)
+}
+
+async fn physical_plan(
+    session: &SessionState,
+    logical: &LogicalPlan,
+) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
+    session
         .query_planner()
-        .create_physical_plan(&logical, session)
+        .create_physical_plan(logical, session)
         .await
-        .map_err(planning)?;
-    Ok((logical, physical))
+        .map_err(|e| QueryError::planning(&e))
 }

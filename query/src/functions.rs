@@ -1,10 +1,30 @@
 //! The functions that a statement may call: the engine's own, less those that
-//! tell of files and settings, or make rows and texts of any size from nothing.
+//! tell of files and settings, and with a bound on those that make texts and
+//! lists of any size from little.
+//!
+//! What a function makes is in no memory pool until an operator keeps it, and
+//! constants are worked out while planning. So the size is reckoned from the
+//! arguments before anything is made.
 
 use std::sync::Arc;
 
+use arrow::array::{Array, ArrayRef, AsArray, StringArray};
+use arrow::compute::kernels::concat_elements::concat_elements_utf8;
+use arrow::compute::kernels::length::length;
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, FieldRef, Int64Type};
+use datafusion::common::{DFSchema, ScalarValue, internal_err, plan_err};
+use datafusion::error::Result;
 use datafusion::execution::SessionStateDefaults;
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
+use datafusion::logical_expr::sqlparser::ast::BinaryOperator;
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, Volatility,
+};
+
+use crate::error::{Exceeded, QueryError};
 
 /// Not offered, and why.
 const LEFT_OUT: &[&str] = &[
@@ -13,10 +33,65 @@ const LEFT_OUT: &[&str] = &[
     // They tell of files.
     "input_file_name",
     "file_row_index",
-    // Lists of any length from two numbers, outside the memory pool.
+    // Lists of any length from two numbers.
     "range",
     "generate_series",
     "gen_series",
+];
+
+/// The most that one call may make of one batch of rows, in bytes.
+const MADE: u64 = 256 << 20;
+/// The most that a call may make of constants: the result is spread over rows.
+const CONSTANT: u64 = 64 << 10;
+/// The most steps that one call may take over one batch of rows.
+const STEPS: u64 = 1 << 30;
+
+/// How much a call makes of its arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Size {
+    /// The first, as often as the second says.
+    Repeat,
+    /// As many letters, of up to four bytes, as the second says.
+    Pad,
+    /// Each of the second in the first becomes the third.
+    Replace,
+    /// The third at each place of the first, the whole match in each.
+    Match,
+    /// As many of the third as the second says.
+    Fill,
+    /// The third, as often as the first has items.
+    ReplaceItems,
+    /// The second, as often as the first has items.
+    Separate,
+    /// All of them.
+    Sum,
+    /// Twice the first.
+    Twice,
+    /// Nothing much, in as many steps as the lengths multiplied.
+    Product,
+}
+
+const BOUNDED: &[(&str, Size)] = &[
+    ("repeat", Size::Repeat),
+    ("array_repeat", Size::Repeat),
+    ("lpad", Size::Pad),
+    ("rpad", Size::Pad),
+    ("replace", Size::Replace),
+    ("regexp_replace", Size::Match),
+    ("array_resize", Size::Fill),
+    ("array_replace", Size::ReplaceItems),
+    ("array_replace_n", Size::ReplaceItems),
+    ("array_replace_all", Size::ReplaceItems),
+    ("array_to_string", Size::Separate),
+    ("concat", Size::Sum),
+    ("concat_ws", Size::Sum),
+    ("overlay", Size::Sum),
+    ("make_array", Size::Sum),
+    ("array_concat", Size::Sum),
+    ("array_append", Size::Sum),
+    ("array_prepend", Size::Sum),
+    ("encode", Size::Twice),
+    ("levenshtein", Size::Product),
 ];
 
 /// Every scalar function on offer.
@@ -24,5 +99,258 @@ pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
     SessionStateDefaults::default_scalar_functions()
         .into_iter()
         .filter(|f| !LEFT_OUT.contains(&f.name()))
+        .map(
+            |f| match BOUNDED.iter().find(|(name, _)| *name == f.name()) {
+                Some((_, size)) => Arc::new(ScalarUDF::new_from_impl(Bounded {
+                    inner: f,
+                    size: *size,
+                })),
+                None => f,
+            },
+        )
         .collect()
+}
+
+fn too_big() -> QueryError {
+    QueryError::limit(
+        Exceeded::Memory,
+        "an expression of the query makes too long a text or list",
+    )
+}
+
+/// What is counted of an argument.
+#[derive(Clone, Copy)]
+enum Of {
+    Bytes,
+    Number,
+    Items,
+}
+
+/// One number for each row, or one for all.
+struct Counts(Vec<u64>);
+
+impl Counts {
+    fn of(value: &ColumnarValue, of: Of) -> Result<Self> {
+        let array = match value {
+            ColumnarValue::Array(array) => Arc::clone(array),
+            // Not spread over the rows: that is what is to be avoided.
+            ColumnarValue::Scalar(scalar) => scalar.to_array_of_size(1)?,
+        };
+        Ok(Self(counted(&array, of)?))
+    }
+
+    fn at(&self, row: usize) -> u64 {
+        match self.0.as_slice() {
+            [one] => *one,
+            all => all.get(row).copied().unwrap_or(0),
+        }
+    }
+}
+
+fn numbers(array: &dyn Array) -> Result<Vec<u64>> {
+    // What is no number of ours counts as nothing: the function refuses it.
+    let options = CastOptions {
+        safe: true,
+        ..CastOptions::default()
+    };
+    let numbers = cast_with_options(array, &DataType::Int64, &options)?;
+    Ok(numbers
+        .as_primitive::<Int64Type>()
+        .iter()
+        .map(|n| n.and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
+        .collect())
+}
+
+fn counted(array: &ArrayRef, of: Of) -> Result<Vec<u64>> {
+    let list = matches!(
+        array.data_type(),
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..)
+    );
+    let text = matches!(
+        array.data_type(),
+        DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 | DataType::Binary
+    );
+    match of {
+        Of::Number if array.data_type().is_numeric() => numbers(array),
+        Of::Number => Ok(vec![0; array.len()]),
+        Of::Items if list => numbers(&length(array)?),
+        Of::Items => Ok(vec![1; array.len()]),
+        Of::Bytes if text => numbers(&length(array)?),
+        Of::Bytes => {
+            let all = array.to_data().get_slice_memory_size()?;
+            Ok(vec![(all / array.len().max(1)) as u64; array.len()])
+        }
+    }
+}
+
+impl Size {
+    /// Fails if a call with these arguments makes, or takes, too much.
+    fn check(self, args: &ScalarFunctionArgs) -> Result<()> {
+        let args_of = |i: usize, of: Of| match args.args.get(i) {
+            Some(arg) => Counts::of(arg, of),
+            None => Ok(Counts(vec![0])),
+        };
+        let bytes = (0..args.args.len())
+            .map(|i| args_of(i, Of::Bytes))
+            .collect::<Result<Vec<_>>>()?;
+        let (items, number) = (args_of(0, Of::Items)?, args_of(1, Of::Number)?);
+        let b = |i: usize, row: usize| bytes.get(i).map_or(0, |c| c.at(row));
+        let of_row = |row: usize| match self {
+            Self::Repeat => b(0, row).saturating_mul(number.at(row)),
+            Self::Pad => number.at(row).saturating_mul(4),
+            Self::Replace => {
+                let found = b(0, row) / b(1, row).max(1) + 1;
+                b(0, row).saturating_add(found.saturating_mul(b(2, row)))
+            }
+            Self::Match => (b(0, row) + 1).saturating_mul(b(2, row) + 1),
+            Self::Fill => number.at(row).saturating_mul(b(2, row).max(8)),
+            Self::ReplaceItems => b(0, row).saturating_add(items.at(row).saturating_mul(b(2, row))),
+            Self::Separate => b(0, row).saturating_add(items.at(row).saturating_mul(b(1, row))),
+            Self::Sum => (0..bytes.len()).map(|i| b(i, row)).sum(),
+            Self::Twice => b(0, row).saturating_mul(2),
+            Self::Product => b(0, row).saturating_mul(b(1, row)),
+        };
+        let constant = args
+            .args
+            .iter()
+            .all(|a| matches!(a, ColumnarValue::Scalar(_)));
+        let (rows, most) = match (self, constant) {
+            (Self::Product, true) => (1, STEPS),
+            (Self::Product, false) => (args.number_rows, STEPS),
+            (_, true) => (1, CONSTANT),
+            (_, false) => (args.number_rows, MADE),
+        };
+        let mut all = 0u64;
+        for row in 0..rows {
+            all = all.saturating_add(of_row(row));
+            if all > most {
+                return Err(too_big().into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A function of the engine's that first reckons what it would make.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Bounded {
+    inner: Arc<ScalarUDF>,
+    size: Size,
+}
+
+// What is not passed on is `simplify` and the like: they would put the
+// engine's own, unbounded function in this one's place.
+impl ScalarUDFImpl for Bounded {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(arg_types)
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        self.inner.return_field_from_args(args)
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        self.inner.coerce_types(arg_types)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        self.size.check(&args)?;
+        self.inner.invoke_with_args(args)
+    }
+}
+
+/// `a || b` for texts.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Joined {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Joined {
+    fn name(&self) -> &str {
+        "text_concat"
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        let names: Vec<String> = args.iter().map(|a| a.schema_name().to_string()).collect();
+        Ok(names.join(" || "))
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        match arg_types.iter().find(|t| t.is_nested()) {
+            Some(nested) => plan_err!("|| joins texts, not {nested}"),
+            None => Ok(vec![DataType::Utf8; arg_types.len()]),
+        }
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        Size::Sum.check(&args)?;
+        let constant = args
+            .args
+            .iter()
+            .all(|a| matches!(a, ColumnarValue::Scalar(_)));
+        let rows = if constant { 1 } else { args.number_rows };
+        let arrays = args
+            .args
+            .iter()
+            .map(|a| a.to_array(rows))
+            .collect::<Result<Vec<_>>>()?;
+        let texts: Option<Vec<&StringArray>> =
+            arrays.iter().map(|a| a.as_string_opt::<i32>()).collect();
+        let Some([left, right]) = texts.as_deref() else {
+            return internal_err!("|| takes two texts");
+        };
+        let joined: ArrayRef = Arc::new(concat_elements_utf8(left, right)?);
+        Ok(match constant {
+            true => ColumnarValue::Scalar(ScalarValue::try_from_array(&joined, 0)?),
+            false => ColumnarValue::Array(joined),
+        })
+    }
+}
+
+/// Makes `||` a function of ours, so that it is bounded as well.
+#[derive(Debug)]
+pub(crate) struct JoinTexts;
+
+impl ExprPlanner for JoinTexts {
+    fn plan_binary_op(
+        &self,
+        expr: RawBinaryExpr,
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<RawBinaryExpr>> {
+        if expr.op != BinaryOperator::StringConcat
+            || expr.left.get_type(schema)?.is_nested()
+            || expr.right.get_type(schema)?.is_nested()
+        {
+            return Ok(PlannerResult::Original(expr));
+        }
+        let joined = Joined {
+            signature: Signature::user_defined(Volatility::Immutable),
+        };
+        Ok(PlannerResult::Planned(Expr::ScalarFunction(
+            ScalarFunction::new_udf(
+                Arc::new(ScalarUDF::new_from_impl(joined)),
+                vec![expr.left, expr.right],
+            ),
+        )))
+    }
 }

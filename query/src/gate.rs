@@ -340,6 +340,3 @@ pub(crate) fn verify(plan: &LogicalPlan) -> Result<(), QueryError> {
     .map_err(|e| QueryError::planning(&e))?;
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,11 +1,16 @@
 //! Rows as clients take them: plain text instead of views into shared buffers,
 //! in pieces of bounded size, and counted.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{
+    Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringArray, UnionArray,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use datafusion_functions_json::{JsonUnionEncoder, JsonUnionValue};
 
 use crate::error::{Exceeded, QueryError};
 use crate::limits::Limits;
@@ -17,7 +22,9 @@ const PIECE: u64 = 16 << 20;
 fn plain_type(data_type: &DataType) -> DataType {
     let item = |f: &Arc<Field>| Arc::new(plain_field(f));
     match data_type {
-        DataType::Utf8View => DataType::Utf8,
+        // What -> gives is a union of JSON's types, which hardly any client
+        // can read; it comes out as the JSON text that it stands for.
+        DataType::Utf8View | DataType::Union(..) => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,
         DataType::List(f) => DataType::List(item(f)),
         DataType::LargeList(f) => DataType::LargeList(item(f)),
@@ -87,7 +94,7 @@ impl Output {
         schema: &SchemaRef,
         batch: &RecordBatch,
     ) -> Result<RecordBatch, QueryError> {
-        let inside = |e: arrow::error::ArrowError| {
+        let inside = |e: ArrowError| {
             tracing::error!(error = %e, "query: rows cannot be put out");
             QueryError::internal("the rows cannot be put out; the server's log says more")
         };
@@ -98,7 +105,7 @@ impl Output {
             .map(
                 |(array, field)| match array.data_type() == field.data_type() {
                     true => Ok(Arc::clone(array)),
-                    false => cast(array, field.data_type()),
+                    false => plain_array(array, field.data_type()),
                 },
             )
             .collect::<Result<Vec<ArrayRef>, _>>()
@@ -120,6 +127,29 @@ impl Output {
         }
         Ok(plain)
     }
+}
+
+fn plain_array(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
+    let Some(union) = array.as_any().downcast_ref::<UnionArray>() else {
+        return cast(array, to);
+    };
+    let Some(json) = JsonUnionEncoder::from_union(union.clone()) else {
+        return Err(ArrowError::NotYetImplemented(
+            "a union that is not JSON".into(),
+        ));
+    };
+    let text = |value: &dyn Display| Some(value.to_string());
+    let texts: StringArray = (0..json.len())
+        .map(|row| match json.get_value(row) {
+            JsonUnionValue::JsonNull => None,
+            JsonUnionValue::Bool(b) => text(&b),
+            JsonUnionValue::Int(i) => text(&i),
+            JsonUnionValue::Float(f) => text(&serde_json::Value::from(f)),
+            JsonUnionValue::Str(s) => text(&serde_json::Value::from(s)),
+            JsonUnionValue::Array(raw) | JsonUnionValue::Object(raw) => text(&raw),
+        })
+        .collect();
+    Ok(Arc::new(texts))
 }
 
 /// How many bytes of text a row's views stand for.

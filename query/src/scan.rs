@@ -352,6 +352,3 @@ impl TableProvider for EventTable {
         )))
     }
 }
-
-#[cfg(test)]
-mod tests;

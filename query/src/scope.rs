@@ -498,6 +498,3 @@ impl ExecutionPlan for ScopeExec {
         })
     }
 }
-
-#[cfg(test)]
-mod tests;

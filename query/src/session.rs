@@ -95,9 +95,12 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     pub(crate) fn new(limits: &Limits) -> Result<Self> {
+        // Ours last: || of lists is the engine's.
+        let mut planners = SessionStateDefaults::default_expr_planners();
+        planners.push(Arc::new(functions::JoinTexts));
         let mut template = SessionStateBuilder::new()
             .with_config(SessionConfig::from(options(limits)))
-            .with_expr_planners(SessionStateDefaults::default_expr_planners())
+            .with_expr_planners(planners)
             .with_scalar_functions(functions::scalar())
             .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
             .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())

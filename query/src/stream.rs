@@ -11,6 +11,7 @@ use futures::{FutureExt, Stream};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use crate::coop::Until;
 use crate::error::{Exceeded, QueryError};
 
 /// What the query's own task says.
@@ -26,11 +27,26 @@ pub(crate) enum Said {
 
 /// Stops a query when nobody waits for it any more.
 #[derive(Debug)]
-pub(crate) struct StopOnDrop(pub(crate) AbortHandle);
+pub(crate) struct StopOnDrop {
+    task: AbortHandle,
+    until: Arc<Until>,
+}
+
+impl StopOnDrop {
+    pub(crate) fn new(task: AbortHandle, until: Arc<Until>) -> Self {
+        Self { task, until }
+    }
+
+    fn stop(&self) {
+        // The task stops where it yields; a join's condition asks `until`.
+        self.until.stop();
+        self.task.abort();
+    }
+}
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.abort();
+        self.stop();
     }
 }
 
@@ -44,7 +60,7 @@ pub struct QueryStream {
     said: mpsc::Receiver<Said>,
     deadline: Pin<Box<tokio::time::Sleep>>,
     over: bool,
-    _stop: StopOnDrop,
+    stop: StopOnDrop,
 }
 
 impl QueryStream {
@@ -62,7 +78,7 @@ impl QueryStream {
             said,
             deadline: Box::pin(tokio::time::sleep_until(deadline)),
             over: false,
-            _stop: stop,
+            stop,
         }
     }
 
@@ -90,7 +106,7 @@ impl QueryStream {
     fn fail(&mut self, error: QueryError) -> Poll<Option<Result<RecordBatch, QueryError>>> {
         self.over = true;
         self.said.close();
-        self._stop.0.abort();
+        self.stop.stop();
         Poll::Ready(Some(Err(error)))
     }
 }
