@@ -10,7 +10,7 @@
 //! - [`recent`], [`history`]: the newest rows, visible before they are in files
 //! - [`pipeline`]: the one task that does all this and commits
 //! - [`verdict`]: what doors tell their senders
-//! - [`deliver`]: a trail follows history
+//! - [`deliver`]: a trail follows history, taking what [`select`] selects
 
 pub mod decode;
 pub mod deliver;
@@ -21,6 +21,7 @@ pub mod receive;
 pub mod recent;
 pub mod rows;
 pub mod seen;
+pub mod select;
 pub mod source;
 pub mod verdict;
 

@@ -429,7 +429,8 @@ impl ExecutionPlan for ScopeExec {
         let accepted: Vec<Arc<dyn PhysicalExpr>> = wanted
             .iter()
             .zip(&plain)
-            .filter_map(|(w, plain)| plain.then(|| Arc::clone(&w.filter)))
+            .filter(|(_, plain)| **plain)
+            .map(|(w, _)| Arc::clone(&w.filter))
             .collect();
         if accepted.is_empty() {
             return Ok(FilterPushdownPropagation::with_parent_pushdown_result(

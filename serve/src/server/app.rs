@@ -115,65 +115,42 @@ impl App {
         settings: Settings,
         ambient: Ambient,
     ) -> anyhow::Result<(Shared, Background)> {
-        let dir = settings.data.dir.clone();
         let metrics = Arc::new(Metrics::new()?);
-        let own_store = format!("file://{}", dir.join(keys::STORE_DIR).display());
+        let own_store = store_url(&settings.data.dir)?;
         let root = objects::open(&own_store, &ambient.objects).await?;
         let control = ControlStore::new(Arc::clone(&root.store), root.prefix.clone());
-        let organization = settings.organization.clone();
-        let registry = Registry::open(
-            control.clone(),
-            Arc::clone(&ambient.clock),
-            Arc::clone(&ambient.ids),
-            organization.name.as_deref().unwrap_or("default"),
-            organization.management_account,
-        );
-        let registry = Arc::new(registry.await?);
+        let registry = open_registry(&settings, &control, &ambient).await?;
         let history = Arc::new(open_history(&root, &ambient).await?);
         let committed = check_log(&log, &history)?;
-        let seen = open_seen(&dir, &history, &log).await?;
-
-        let stop = CancellationToken::new();
         let verdicts = Arc::new(Verdicts::new(committed, VERDICTS_KEPT));
-        let source = Box::new(EmbeddedSource::new(log.reader(committed)?));
+        let seen = open_seen(&settings.data.dir, &history, &log).await?;
+        let stop = CancellationToken::new();
+
+        let (accounts, found) = mpsc::unbounded_channel();
+        let accounts_task = tokio::spawn(register_accounts(Arc::clone(&registry), found));
+        let observer = Observing {
+            metrics: Arc::clone(&metrics),
+            accounts,
+        };
         let limits = DecodeLimits {
             max_event: size(settings.server.max_event_bytes),
             ..DecodeLimits::default()
         };
-        let judge = Judge::new(seen, registry.known_accounts(), limits);
-        let (accounts, found) = mpsc::unbounded_channel();
-        let observer = Arc::new(Observing {
-            metrics: Arc::clone(&metrics),
-            accounts,
-        });
-        let boards = BTreeMap::from([(Partition::embedded(), Arc::clone(&verdicts))]);
-        let options = pipeline_options(&settings);
         let (pipeline, handle) = Pipeline::new(
-            source,
-            judge,
+            Box::new(EmbeddedSource::new(log.reader(committed)?)),
+            Judge::new(seen, registry.known_accounts(), limits),
             Arc::clone(&history),
-            boards,
-            observer,
-            options,
+            BTreeMap::from([(Partition::embedded(), Arc::clone(&verdicts))]),
+            Arc::new(observer),
+            pipeline_options(&settings),
         );
         let pipeline = tokio::spawn(pipeline.run(stop.clone()));
-        let accounts = tokio::spawn(register_accounts(Arc::clone(&registry), found));
-
-        let opener = Opener {
-            settings: ambient.objects.clone(),
-            clock: Arc::clone(&ambient.clock),
-            ids: Arc::clone(&ambient.ids),
-        };
-        let deliver = DeliverOptions {
-            commit_interval: settings.trails.commit_interval,
-            ..DeliverOptions::default()
-        };
         let trails = TrailSet::open(
             control,
             log.clone(),
             Arc::clone(&history),
-            Arc::new(opener),
-            deliver,
+            Arc::new(opener(&ambient)),
+            deliver_options(&settings),
             own_store,
             stop.clone(),
         );
@@ -201,14 +178,52 @@ impl App {
             engine,
             metrics,
         });
-        Ok((
-            app,
-            Background {
-                pipeline,
-                stop,
-                accounts,
-            },
-        ))
+        let background = Background {
+            pipeline,
+            stop,
+            accounts: accounts_task,
+        };
+        Ok((app, background))
+    }
+}
+
+/// The URL of the server's own object store.
+fn store_url(dir: &Path) -> anyhow::Result<String> {
+    let folder = dir.join(keys::STORE_DIR);
+    match url::Url::from_file_path(&folder) {
+        Ok(url) => Ok(url.to_string()),
+        Err(()) => anyhow::bail!("the data folder {} is no absolute path", dir.display()),
+    }
+}
+
+async fn open_registry(
+    settings: &Settings,
+    control: &ControlStore,
+    ambient: &Ambient,
+) -> anyhow::Result<Arc<Registry>> {
+    let organization = &settings.organization;
+    let registry = Registry::open(
+        control.clone(),
+        Arc::clone(&ambient.clock),
+        Arc::clone(&ambient.ids),
+        organization.name.as_deref().unwrap_or("default"),
+        organization.management_account.clone(),
+    );
+    Ok(Arc::new(registry.await?))
+}
+
+fn opener(ambient: &Ambient) -> Opener {
+    Opener {
+        settings: ambient.objects.clone(),
+        clock: Arc::clone(&ambient.clock),
+        ids: Arc::clone(&ambient.ids),
+    }
+}
+
+fn deliver_options(settings: &Settings) -> DeliverOptions {
+    DeliverOptions {
+        commit_interval: settings.trails.commit_interval,
+        ..DeliverOptions::default()
     }
 }
 

@@ -92,7 +92,7 @@ pub async fn post(
     let encoding = declared_encoding(&headers)?;
     let body = read_body(&app, body).await?;
     app.metrics.received_bytes.inc_by(body.len() as u64);
-    let limits = app.receive_limits.clone();
+    let limits = app.receive_limits;
     // Inflating and splitting a large body takes the processor for a while.
     let pieces = tokio::task::spawn_blocking(move || split(body, encoding, &limits))
         .await
