@@ -246,6 +246,13 @@ impl Visitor for Walk {
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<QueryError> {
         match factor {
+            // The engine would pass over these clauses without a word, and an
+            // auditor take the answer for what was asked.
+            TableFactor::Table {
+                sample, version, ..
+            } if sample.is_some() || version.is_some() => ControlFlow::Break(QueryError::invalid(
+                "TABLESAMPLE and AS OF are not supported",
+            )),
             TableFactor::Table { args: None, .. }
             | TableFactor::Derived { .. }
             | TableFactor::NestedJoin { .. }

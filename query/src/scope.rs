@@ -270,16 +270,13 @@ fn batch_of(schema: &SchemaRef, arrays: Vec<ArrayRef>, rows: usize) -> Result<Re
 impl DisplayAs for ScopeExec {
     /// All that EXPLAIN tells of a scan: nothing of its files, and no account
     /// but the principal's own.
-    fn fmt_as(&self, t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns: Vec<&str> = self
             .output
             .fields()
             .iter()
             .map(|f| f.name().as_str())
             .collect();
-        if matches!(t, DisplayFormatType::TreeRender) {
-            return writeln!(f, "table={}", self.table);
-        }
         write!(
             f,
             "EventScan: table={}, columns=[{}]",

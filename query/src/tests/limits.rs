@@ -139,7 +139,8 @@ async fn texts_and_lists_of_any_size_are_not_made() {
         "SELECT regexp_replace(repeat('a', 10000), 'a', repeat('b', 10000), 'g')",
         "WITH a AS (SELECT user_name || repeat('x', 1000) x FROM history), b AS (SELECT x || x || x || x || x || x || x || x AS x FROM a), \
          c AS (SELECT x || x || x || x || x || x || x || x AS x FROM b), d AS (SELECT x || x || x || x || x || x || x || x AS x FROM c), \
-         e AS (SELECT x || x || x || x || x || x || x || x AS x FROM d) SELECT max(length(x || x)) FROM e",
+         e AS (SELECT x || x || x || x || x || x || x || x AS x FROM d), \
+         f AS (SELECT x || x || x || x || x || x || x || x AS x FROM e) SELECT max(length(x || x)) FROM f",
         "SELECT count(levenshtein(repeat(raw, 2000), repeat(raw, 2000))) FROM history",
     ] {
         let told = rows(&full.engine, &auditor(&[A]), sql).await;
