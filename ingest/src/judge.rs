@@ -22,6 +22,8 @@ use crate::verdict::Verdict;
 
 /// Records that are decoded before they are looked up together.
 const CHUNK: usize = 1024;
+/// The time between two looks for entries that have left the window.
+const FORGET_EVERY: i64 = 3600 * cairn_schemas::time::SECOND;
 
 /// The sender of Cairn's own events. Tokens' ids are hexadecimal: none is this.
 pub const OWN_SENDER: &str = "cairn";
@@ -79,6 +81,8 @@ impl Judge {
             limits,
             rows: RowBuilder::new(),
             refused: QuarantineBuilder::new(),
+            window_days,
+            forgot_at: Micros(0),
         }
     }
 
@@ -115,6 +119,7 @@ impl Judge {
         }
         let end = Position::at(batch.partition.clone(), judged.stretch.next);
         self.seen.advance(&end)?;
+        self.forget(batch.envelope.received)?;
         judged.stretch.bytes = self.rows.bytes() + self.refused.bytes();
         judged.stretch.rows = self.rows.finish();
         judged.stretch.quarantined = self.refused.finish();
@@ -289,9 +294,13 @@ impl Judge {
         }
     }
 
-    /// Lets the index forget events that were received before `before`.
-    pub fn forget(&mut self, before: Micros) -> Result<(), JudgeError> {
-        Ok(self.seen.expire(before)?)
+    /// Lets the index forget what lies before the window, once an hour.
+    fn forget(&mut self, now: Micros) -> Result<(), JudgeError> {
+        if now.0.saturating_sub(self.forgot_at.0) > FORGET_EVERY {
+            self.forgot_at = now;
+            self.seen.expire(now.minus_days(self.window_days))?;
+        }
+        Ok(())
     }
 }
 

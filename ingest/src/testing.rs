@@ -114,7 +114,7 @@ impl Rig {
         let seen = judge::catch_up(seen, &history).await.unwrap();
         let verdicts = Arc::new(Verdicts::new(committed, 100_000));
         let source = Box::new(EmbeddedSource::new(log.reader(committed).unwrap()));
-        let judge = Judge::new(seen, HashSet::new(), DecodeLimits::default());
+        let judge = Judge::new(seen, HashSet::new(), DecodeLimits::default(), 90);
         let boards = BTreeMap::from([(Partition::embedded(), Arc::clone(&verdicts))]);
         let (pipeline, handle) = Pipeline::new(
             source,

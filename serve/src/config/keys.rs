@@ -121,7 +121,7 @@ pub const KEYS: &[Key] = &[
             "CAIRN_SERVER_MAX_DECOMPRESSED_BYTES",
         ],
         "SIZE",
-        "256MiB",
+        "128MiB",
         "The largest request body after decompression",
         |s, v| {
             s.server.max_decompressed_bytes = v.size(KIB, 16 * GIB)?;
@@ -187,7 +187,7 @@ pub const KEYS: &[Key] = &[
         "history.commit_rows",
         ["history-commit-rows", "CAIRN_HISTORY_COMMIT_ROWS"],
         "N",
-        "250000",
+        "100000",
         "The rows at which a batch is committed at once",
         |s, v| {
             s.history.commit_rows = u64::from(v.number(1, 10_000_000)?);
@@ -198,7 +198,7 @@ pub const KEYS: &[Key] = &[
         "history.commit_bytes",
         ["history-commit-bytes", "CAIRN_HISTORY_COMMIT_BYTES"],
         "SIZE",
-        "128MiB",
+        "96MiB",
         "The bytes at which a batch is committed at once",
         |s, v| {
             s.history.commit_bytes = v.size(MIB, 4 * GIB)?;
@@ -267,7 +267,7 @@ pub const KEYS: &[Key] = &[
         "query.memory",
         ["query-memory", "CAIRN_QUERY_MEMORY"],
         "SIZE",
-        "1GiB",
+        "512MiB",
         "Memory of all queries together",
         |s, v| {
             s.query.memory_bytes = v.size(16 * MIB, TIB)?;

@@ -138,7 +138,12 @@ impl App {
         };
         let (pipeline, handle) = Pipeline::new(
             Box::new(EmbeddedSource::new(log.reader(committed)?)),
-            Judge::new(seen, registry.known_accounts(), limits),
+            Judge::new(
+                seen,
+                registry.known_accounts(),
+                limits,
+                settings.history.retention_days,
+            ),
             Arc::clone(&history),
             BTreeMap::from([(Partition::embedded(), Arc::clone(&verdicts))]),
             Arc::new(observer),
