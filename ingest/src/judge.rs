@@ -69,11 +69,21 @@ pub struct Judge {
     limits: DecodeLimits,
     rows: RowBuilder,
     refused: QuarantineBuilder,
+    /// For how many days an event is remembered.
+    window_days: u32,
+    /// When the index was last told to forget.
+    forgot_at: Micros,
 }
 
 impl Judge {
-    /// `seen` must cover everything that history committed.
-    pub fn new(seen: SeenIndex, known_accounts: HashSet<AccountId>, limits: DecodeLimits) -> Self {
+    /// `seen` must cover everything that history committed. An event is known
+    /// as a duplicate for `window_days` days after it was received.
+    pub fn new(
+        seen: SeenIndex,
+        known_accounts: HashSet<AccountId>,
+        limits: DecodeLimits,
+        window_days: u32,
+    ) -> Self {
         Self {
             seen,
             upkeep: None,

@@ -8,7 +8,7 @@
 //! # Shape
 //!
 //! New entries go to a memtable of bounded size. A full one is written out as
-//! a sorted immutable [run](run), whose tags stay in memory: 2.1 bytes an entry.
+//! a sorted immutable [`run`], whose tags stay in memory: 2.1 bytes an entry.
 //! Runs of like size are merged, eight into one, and dropped whole once all
 //! they hold has aged out. A new event costs a probe of the tags of each run
 //! (about a dozen at 100 million events); a known one costs one read of 4 KiB
