@@ -1,6 +1,6 @@
 //! Receive: from the bytes of a body to the bytes of single events.
 //!
-//! Pure functions, no protocol: [`decompress`], then [`split`]. What a body
+//! Pure functions, no protocol: [`decompress`], then [`split()`]. What a body
 //! may cost is bounded first (bytes in, bytes out, events), and both run in
 //! linear time and without recursion. Whether a piece is an event is not
 //! decided here: [`crate::decode`] does that once its bytes are durable, so

@@ -2,7 +2,7 @@
 //! the questions that it asks. docs/benchmarks.md says how to read the figures.
 //!
 //! - [`generate`]: events from a seed
-//! - [`questions`]: what auditors ask, as data
+//! - [`mod@questions`]: what auditors ask, as data
 //! - [`measure`]: processor time, memory, bytes, and the seam to the pipeline
 //! - [`trails`]: a tenth and a third of the events
 //! - [`report`]: the figures, for people and as JSON
