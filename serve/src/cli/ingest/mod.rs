@@ -32,13 +32,17 @@ use super::output::Out;
 use super::{Exit, Failure, Outcome};
 use crate::client::{Client, ClientError};
 
-/// Files hold one JSON event, an array of events, {"Records": […]} or NDJSON, plain, gzip or
-/// zstd; ActionTrail's and CloudTrail's field names are recognised. In folders, files called
-/// *.json, *.ndjson, *.jsonl, *.log (also .gz and .zst) and *.gz are read. Running the same
-/// command again is safe: events that Cairn has are counted as duplicates.
-///
-/// Ends with 0 when every event is held, 3 when some were refused, 1 when it failed.
+const HELP: &str = "\
+Files hold one JSON event, an array of events, {\"Records\": [...]} or NDJSON, plain, gzip or zstd. \
+ActionTrail's and CloudTrail's field names are recognised. In folders, *.json, *.ndjson, *.jsonl, \
+*.log (also .gz and .zst) and *.gz are read. Running the same command again is safe: events that \
+Cairn has are counted as duplicates.
+
+Ends with 0 when every event is held, 3 when some were refused, 1 when it failed.";
+
+/// Arguments of `cairn ingest`.
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub struct IngestArgs {
     /// Files and folders; - is standard input
     #[arg(required = true, value_name = "PATH")]
