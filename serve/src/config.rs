@@ -10,6 +10,7 @@ mod check;
 pub mod flags;
 pub mod keys;
 mod load;
+mod understand;
 pub mod value;
 
 use std::fmt;

@@ -107,7 +107,7 @@ pub type Outcome = Result<Exit, Failure>;
 
 /// Cairn takes in audit events, keeps them, and answers questions about them.
 #[derive(Debug, Parser)]
-#[command(name = "cairn", version, about, max_term_width = 100)]
+#[command(name = "cairn", bin_name = "cairn", version, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

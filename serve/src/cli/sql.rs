@@ -46,8 +46,11 @@ impl Format {
     }
 }
 
-/// Tables: history (also called events), quarantine, trails.NAME, and the system tables.
+/// Arguments of `cairn sql`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Tables: history (also called events), quarantine, trails.NAME, and the system tables."
+)]
 pub struct SqlArgs {
     /// One SELECT; - or nothing reads it from standard input
     #[arg(value_name = "QUERY")]

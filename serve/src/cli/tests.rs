@@ -74,6 +74,7 @@ fn help_says_that_reads_are_taken_too() {
         .and_then(|trail| trail.find_subcommand_mut("create"))
         .unwrap();
     let help = create.render_help().to_string();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(help.contains("default for a new trail is All"), "{help}");
     assert!(help.contains("reads are taken too"), "{help}");
 }

@@ -139,7 +139,7 @@ impl SelectorArgs {
 enum TrailCommand {
     /// Make a trail. Without --rw it takes reads and writes alike
     Create {
-        /// 3 to 128 letters, digits, -, _ or .
+        /// 3 to 128 letters, digits, dashes, underscores and dots, a letter first
         name: TrailName,
         #[command(flatten)]
         selector: SelectorArgs,

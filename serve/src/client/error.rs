@@ -45,10 +45,7 @@ pub enum ClientError {
     )]
     Token,
     /// No answer came.
-    #[error(
-        "cannot reach Cairn at {url}: {}; does `cairn serve` run there? (--url or CAIRN_URL)",
-        root_cause(source)
-    )]
+    #[error("{}", lost(url, source))]
     Unreachable {
         /// The server.
         url: String,
@@ -104,6 +101,19 @@ fn explain(error: &ApiError) -> String {
         _ => {}
     }
     text
+}
+
+fn lost(url: &str, source: &reqwest::Error) -> String {
+    let cause = root_cause(source);
+    if source.is_connect() {
+        format!(
+            "cannot reach Cairn at {url}: {cause}; does `cairn serve` run there? (--url or CAIRN_URL)"
+        )
+    } else if source.is_timeout() {
+        format!("Cairn at {url} did not answer in time")
+    } else {
+        format!("the connection to Cairn at {url} was lost before it answered: {cause}")
+    }
 }
 
 /// The innermost cause: the outer ones repeat that a request was sent.

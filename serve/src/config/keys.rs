@@ -1,14 +1,12 @@
 //! The one list of what can be set. The file's sections and keys, the names in
 //! the environment, the flags and the reference page are all held to it.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cairn_schemas::AccountId;
-
+use super::understand::{account, address, log_format, log_level, web_url};
 use super::value::{Allowed, Given};
-use super::{LogFormat, Secret, Settings};
+use super::{Secret, Settings};
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]
@@ -454,64 +452,3 @@ pub const KEYS: &[Key] = &[
         },
     ),
 ];
-
-fn address(v: &Given) -> Result<SocketAddr, Allowed> {
-    let allowed = || {
-        "use ADDRESS:PORT, such as 127.0.0.1:7070, [::1]:7070, or 0.0.0.0:7070 for every address"
-            .to_owned()
-    };
-    let Given::Text(text) = v else {
-        return Err(allowed());
-    };
-    // The one name that everybody types; others would need a resolver.
-    let text = match text.trim().strip_prefix("localhost:") {
-        Some(port) => format!("127.0.0.1:{port}"),
-        None => text.trim().to_owned(),
-    };
-    text.parse().map_err(|_| allowed())
-}
-
-fn account(v: &Given) -> Result<AccountId, Allowed> {
-    let allowed = || "use an account id: 12 to 16 digits, in quotes".to_owned();
-    match v {
-        Given::Text(text) => AccountId::new(text.trim()).map_err(|_| allowed()),
-        _ => Err(allowed()),
-    }
-}
-
-fn web_url(v: &Given) -> Result<String, Allowed> {
-    let allowed = || "use a URL such as https://s3.example.com".to_owned();
-    let text = v.text().map_err(|_| allowed())?;
-    let url = url::Url::parse(text.trim()).map_err(|_| allowed())?;
-    if matches!(url.scheme(), "http" | "https") && url.has_host() {
-        Ok(text.trim().to_owned())
-    } else {
-        Err(allowed())
-    }
-}
-
-fn log_format(v: &Given) -> Result<LogFormat, Allowed> {
-    match v {
-        Given::Text(text) if text == "text" => Ok(LogFormat::Text),
-        Given::Text(text) if text == "json" => Ok(LogFormat::Json),
-        _ => Err("use text or json".to_owned()),
-    }
-}
-
-fn log_level(v: &Given) -> Result<String, Allowed> {
-    let allowed = || {
-        "use error, warn, info, debug, trace or off, or directives such as info,cairn_ingest=debug"
-            .to_owned()
-    };
-    let text = v.text().map_err(|_| allowed())?;
-    // A bare word that is no level would be taken for the name of a module,
-    // and silence everything else.
-    for part in text.split(',') {
-        let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
-        if !["error", "warn", "info", "debug", "trace", "off"].contains(&level.trim()) {
-            return Err(allowed());
-        }
-    }
-    tracing_subscriber::EnvFilter::try_new(&text).map_err(|_| allowed())?;
-    Ok(text)
-}

@@ -19,7 +19,7 @@ use std::time::Duration;
 use cairn_schemas::AccountId;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, Receiver, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -32,13 +32,17 @@ use super::output::Out;
 use super::{Exit, Failure, Outcome};
 use crate::client::{Client, ClientError};
 
-/// Files hold one JSON event, an array of events, {"Records": […]} or NDJSON, plain, gzip or
-/// zstd; ActionTrail's and CloudTrail's field names are recognised. In folders, files called
-/// *.json, *.ndjson, *.jsonl, *.log (also .gz and .zst) and *.gz are read. Running the same
-/// command again is safe: events that Cairn has are counted as duplicates.
-///
-/// Ends with 0 when every event is held, 3 when some were refused, 1 when it failed.
+const HELP: &str = "\
+Files hold one JSON event, an array of events, {\"Records\": [...]} or NDJSON, plain, gzip or zstd. \
+ActionTrail's and CloudTrail's field names are recognised. In folders, *.json, *.ndjson, *.jsonl, \
+*.log (also .gz and .zst) and *.gz are read. Running the same command again is safe: events that \
+Cairn has are counted as duplicates.
+
+Ends with 0 when every event is held, 3 when some were refused, 1 when it failed.";
+
+/// Arguments of `cairn ingest`.
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub struct IngestArgs {
     /// Files and folders; - is standard input
     #[arg(required = true, value_name = "PATH")]
@@ -172,15 +176,32 @@ impl Run {
         limits: Limits,
         out: &mut Out,
     ) -> Result<Vec<Input>, Failure> {
-        let (hand_over, mut jobs) = mpsc::channel(1);
+        let (hand_over, jobs) = mpsc::channel(1);
         let (tell, mut notes) = mpsc::unbounded_channel();
         let owned: Arc<[Input]> = inputs.into();
         let bar = self.bar.clone();
-        let reader = tokio::task::spawn_blocking(move || {
+        tokio::task::spawn_blocking(move || {
             read::read_all(&owned, limits, &bar, &mut |job| {
                 hand_over.blocking_send(job).is_ok()
             });
         });
+        let ended = self.pump(jobs, tell, &mut notes, out).await;
+        while let Ok(note) = notes.try_recv() {
+            out.note(&note);
+        }
+        ended
+    }
+
+    /// Sends what the reader hands over, some bodies at once, until there is
+    /// nothing left. An error drops what is under way, and the reader's
+    /// channel, which ends the reader.
+    async fn pump(
+        &mut self,
+        mut jobs: Receiver<Job>,
+        tell: UnboundedSender<String>,
+        notes: &mut UnboundedReceiver<String>,
+        out: &mut Out,
+    ) -> Result<Vec<Input>, Failure> {
         let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
         let mut flying = JoinSet::new();
         let mut again = Vec::new();
@@ -191,15 +212,14 @@ impl Run {
                     None => reading = false,
                     Some(Job::Send(piece)) => {
                         let account = self.account.clone();
-                        let sending = deliver(self.client.clone(), piece, account, self.patience, tell.clone());
-                        flying.spawn(sending);
+                        let client = self.client.clone();
+                        flying.spawn(deliver(client, piece, account, self.patience, tell.clone()));
                     }
                     Some(Job::Refused(refusal)) => self.tally.refuse(1, refusal),
                     Some(Job::Unreadable(what)) => self.unreadable.push(what),
                 },
                 Some(done) = flying.join_next() => {
                     let done = done.map_err(|e| Failure::Other(format!("a sender ended: {e}")))?;
-                    // On an error all that is under way is dropped with `flying`.
                     again.extend(self.settle(done)?);
                     self.bar.set_message(format!("{} events", self.tally.held()));
                 }
@@ -207,9 +227,6 @@ impl Run {
                 _ = &mut interrupted => return Err(Failure::Interrupted),
             }
         }
-        reader
-            .await
-            .map_err(|e| Failure::Other(format!("the reader ended: {e}")))?;
         Ok(again)
     }
 

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use futures::StreamExt;
 use serde_json::json;
 
 use super::*;
@@ -27,12 +28,14 @@ fn arrow_answer() -> Vec<u8> {
     writer.into_inner().unwrap()
 }
 
-/// Sends a part and then breaks the body off.
+/// Sends a part and, once that is on its way, breaks the body off.
 fn broken_off(part: Vec<u8>) -> Response {
-    let stream = futures::stream::iter([
-        Ok(bytes::Bytes::from(part)),
-        Err(io::Error::other("the query failed")),
-    ]);
+    let end = async {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        Err(io::Error::other("the query failed"))
+    };
+    let stream =
+        futures::stream::iter([Ok(bytes::Bytes::from(part))]).chain(futures::stream::once(end));
     Body::from_stream(stream).into_response()
 }
 
@@ -92,13 +95,13 @@ async fn a_table_shows_hostile_values_and_nulls() {
     assert_eq!(
         stdout.text(),
         "\
-+------------------------+---+
-| user_name              | n |
-+------------------------+---+
-| alice                  | 1 |
-| NULL                   | 2 |
-| \\u{1b}[31mmallory\\n|   | 3 |
-+------------------------+---+
++----------------------+---+
+| user_name            | n |
++----------------------+---+
+| alice                | 1 |
+| NULL                 | 2 |
+| \\u{1b}[31mmallory\\n| | 3 |
++----------------------+---+
 "
     );
     assert!(stderr.text().starts_with("3 rows in "), "{}", stderr.text());
