@@ -267,7 +267,7 @@ fn contradictions_are_refused() {
         ),
         (
             "[server]\nmax_body_bytes = \"1GiB\"",
-            "server.max_decompressed_bytes (268435456) is less",
+            "server.max_decompressed_bytes (134217728) is less",
         ),
         (
             "[server]\nmax_body_bytes = \"1KiB\"",
