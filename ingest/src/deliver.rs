@@ -9,23 +9,24 @@
 //! While a follower keeps up it reads the newest rows from memory. It reads
 //! files only after a start, a backfill, or a long outage of its destination.
 
+mod scan;
+mod state;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use cairn_schemas::trail::{Trail, TrailStatus, TrailVersion};
 use cairn_schemas::{Clock, Micros, Position};
-use cairn_store::table::{Listing, Table, TableError};
+use cairn_store::table::{Table, TableError};
 use cairn_store::view::TableSnapshot;
-use futures::TryStreamExt;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OnceCell, RwLock};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::history::{History, view};
 use crate::select::select_batch;
+use state::State;
 
 /// When selected rows become files of a trail.
 #[derive(Clone, Debug)]
@@ -70,26 +71,6 @@ pub struct FollowerStatus {
 pub trait OpenTable: Send + Sync + std::fmt::Debug {
     /// The table of `trail`. May be called again after an error.
     async fn open(&self, trail: &TrailVersion) -> Result<Arc<Table>, TableError>;
-}
-
-/// How many records a follower that reads files looks at before its position
-/// moves. Rows lie in files by event time, not by offset, so a whole window
-/// has to be read before any place in it is passed.
-const WINDOW: i64 = 50_000;
-
-#[derive(Debug, Default)]
-struct State {
-    scanned: Position,
-    /// The newest list whose rows are no longer in `pending`, and its position.
-    listing: Option<(Arc<Listing>, Position)>,
-    pending: Vec<RecordBatch>,
-    pending_rows: usize,
-    pending_bytes: usize,
-    pending_since: Option<Instant>,
-    /// A flush asked for everything below to be committed.
-    flush_to: Position,
-    last_delivery: Option<Micros>,
-    last_error: Option<String>,
 }
 
 /// One trail's follower. Shared by its task, the trail's admin and queries.
@@ -160,11 +141,7 @@ impl Follower {
     pub fn status(&self) -> FollowerStatus {
         let state = self.state.lock();
         FollowerStatus {
-            delivered: state
-                .listing
-                .as_ref()
-                .map(|l| l.1.clone())
-                .unwrap_or_default(),
+            delivered: state.position(),
             scanned: state.scanned.clone(),
             pending_rows: state.pending_rows,
             last_delivery: state.last_delivery,
@@ -215,20 +192,25 @@ impl Follower {
     /// Returns once everything below `target` that the trail takes is in files.
     /// `target` must be committed to history already.
     pub async fn flush(&self, target: &Position) -> Result<(), String> {
-        self.state.lock().flush_to.merge(target);
+        let mut tried = false;
         loop {
             let stepped = self.stepped.notified();
-            self.poke.notify_one();
             let idle = self.is_idle().await;
             {
-                let state = self.state.lock();
-                if (idle || state.scanned.reaches(target)) && state.pending_rows == 0 {
+                let mut state = self.state.lock();
+                let looked = idle || state.scanned.reaches(target);
+                if state.position().reaches(target) || (looked && state.pending_rows == 0) {
                     return Ok(());
                 }
-                if let Some(error) = &state.last_error {
+                // An error from before this call says nothing about now.
+                if tried && let Some(error) = &state.last_error {
                     return Err(error.clone());
                 }
+                // A delivery in between may have cleared it.
+                state.flush_to.merge(target);
             }
+            tried = true;
+            self.poke.notify_one();
             stepped.await;
         }
     }
@@ -289,6 +271,14 @@ impl Follower {
             let version = self.trail.read().await.latest().clone();
             let table = self.opener.open(&version).await?;
             let (listing, position) = table.files_at();
+            if !self.history.committed().reaches(&position) {
+                return Err(TableError::Refused {
+                    table: version.name.to_string(),
+                    reason: "the trail's table is ahead of history, so history is older than the trail: \
+                             restore both from one backup, or make another trail elsewhere"
+                        .to_owned(),
+                });
+            }
             let mut state = self.state.lock();
             state.scanned.merge(&position);
             state.listing = Some((listing, position));
@@ -301,103 +291,36 @@ impl Follower {
     /// delivers when it is time.
     async fn step(&self) -> Result<(), TableError> {
         let table = self.table_or_open().await?;
+        // What is due goes out before more is taken in: while the destination
+        // does not answer, memory holds what it holds and the follower lags.
+        if self.is_due().await {
+            self.deliver(table).await?;
+        }
         self.skip_the_stopped_part().await;
         let head = self.history.committed();
         if !self.is_idle().await && !self.scanned().reaches(&head) {
             self.scan(table, &head).await?;
         }
-        if self.is_due() {
+        if self.is_due().await {
             self.deliver(table).await?;
         }
         Ok(())
     }
 
-    /// A trail that was stopped and started again takes nothing of what came
-    /// between: there is no need to read it.
-    async fn skip_the_stopped_part(&self) {
-        let trail = self.trail.read().await;
-        let mut stopped_at: Option<&Position> = None;
-        for version in trail.versions() {
-            match (version.status, stopped_at) {
-                (TrailStatus::Disable, None) => stopped_at = Some(&version.effective),
-                (TrailStatus::Enable, Some(from)) => {
-                    let mut state = self.state.lock();
-                    if state.scanned.reaches(from) {
-                        state.scanned.merge(&version.effective);
-                    }
-                    stopped_at = None;
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn is_due(&self) -> bool {
+    async fn is_due(&self) -> bool {
+        let idle = self.is_idle().await;
         let state = self.state.lock();
-        let flush = !state.flush_to.0.is_empty() && state.scanned.reaches(&state.flush_to);
+        let asked =
+            !state.flush_to.0.is_empty() && (idle || state.scanned.reaches(&state.flush_to));
         let aged = state
             .pending_since
             .is_some_and(|s| s.elapsed() >= self.options.commit_interval);
-        state.pending_rows > 0
-            && (flush
+        let waits = state.pending_rows > 0
+            && (asked
                 || aged
                 || state.pending_rows >= self.options.commit_rows
-                || state.pending_bytes >= self.options.commit_bytes)
-    }
-
-    async fn scan(&self, table: &Table, head: &Position) -> Result<(), TableError> {
-        while !self.scanned().reaches(head) {
-            let from = self.scanned();
-            if let Some(stretches) = self.history.since(&from) {
-                for stretch in stretches {
-                    let end = Position::at(stretch.partition.clone(), stretch.next);
-                    if !head.reaches(&end) {
-                        continue;
-                    }
-                    let trail = self.trail.read().await;
-                    self.note(select_batch(&trail, &stretch.rows), &end);
-                }
-                self.note(None, head);
-            } else {
-                self.scan_window(&from, head).await?;
-            }
-            if self.is_due() {
-                self.deliver(table).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads the next window of one partition from history's files.
-    async fn scan_window(&self, from: &Position, head: &Position) -> Result<(), TableError> {
-        let behind = head.0.iter().find(|(p, next)| from.of(p) < **next);
-        let Some((partition, next)) = behind else {
-            return Ok(());
-        };
-        let end = Position::at(partition.clone(), (from.of(partition) + WINDOW).min(*next));
-        let start = Position::at(partition.clone(), from.of(partition));
-        let mut rows = self.history.table().rows_between(&start, Some(&end));
-        let mut taken = Vec::new();
-        let trail = self.trail.read().await;
-        while let Some(batch) = rows.try_next().await? {
-            taken.extend(select_batch(&trail, &batch));
-        }
-        for batch in taken {
-            self.note(Some(batch), &start);
-        }
-        self.note(None, &end);
-        Ok(())
-    }
-
-    fn note(&self, taken: Option<RecordBatch>, scanned: &Position) {
-        let mut state = self.state.lock();
-        state.scanned.merge(scanned);
-        if let Some(rows) = taken {
-            state.pending_rows += rows.num_rows();
-            state.pending_bytes += rows.get_array_memory_size();
-            state.pending_since.get_or_insert_with(Instant::now);
-            state.pending.push(rows);
-        }
+                || state.pending_bytes >= self.options.commit_bytes);
+        waits || state.lags()
     }
 
     /// Commits what waits, with the position, in one act. A crash before it
@@ -405,13 +328,15 @@ impl Follower {
     async fn deliver(&self, table: &Table) -> Result<(), TableError> {
         let (rows, to) = {
             let mut state = self.state.lock();
-            if state.pending.is_empty() {
+            if state.pending.is_empty() && !state.lags() {
                 state.flush_to = Position::default();
                 return Ok(());
             }
             (state.pending.clone(), state.scanned.clone())
         };
-        let from = table.position();
+        // Where this follower believes the table to stand, not where it does:
+        // a table that moved has taken rows that are pending here.
+        let from = self.state.lock().position();
         let listing = match table.commit(rows, &from, &to).await {
             Ok(listing) => listing,
             Err(TableError::Conflict { at }) => {
@@ -463,6 +388,14 @@ impl Follower {
             last_delivery: state.last_delivery,
             ..State::default()
         };
+        drop(state);
+        self.poke.notify_one();
+    }
+
+    /// Where delivery of a trail that was never started shall begin. Called with
+    /// the trail held for writing, before the version that starts it is pushed.
+    pub fn begin_at(&self, start: &Position) {
+        self.state.lock().scanned = start.clone();
     }
 }
 

@@ -26,9 +26,9 @@ pub struct History {
     quarantine: Arc<Table>,
     recent: Mutex<Recent>,
     committed: watch::Sender<Position>,
-    /// Where the last commit that failed would have reached: it may have
-    /// landed all the same, and then the table says so at the next.
-    attempted: Mutex<Option<Position>>,
+    /// Where the commits since the last success would have reached: one of them
+    /// may have landed although it failed, and then the table says so later.
+    attempted: Mutex<Vec<Position>>,
     /// How many bytes of committed rows may stay for followers.
     follower_bytes: usize,
 }
@@ -43,7 +43,7 @@ impl History {
             quarantine,
             recent,
             committed: watch::Sender::new(at),
-            attempted: Mutex::new(None),
+            attempted: Mutex::default(),
             follower_bytes,
         }
     }
@@ -106,18 +106,21 @@ impl History {
         if !from.reaches(&to) {
             match self.table.commit(rows, &from, &to).await {
                 Ok(_) => {}
-                // The try before this one landed after all. What came in since
+                // An earlier try landed after all. What came in since
                 // is still open and goes with the next commit.
-                Err(TableError::Conflict { at }) if self.attempted.lock().as_ref() == Some(&at) => {
+                Err(TableError::Conflict { at }) if self.attempted.lock().contains(&at) => {
                     reached = at;
                 }
                 Err(error) => {
-                    *self.attempted.lock() = Some(to);
+                    let mut attempted = self.attempted.lock();
+                    if attempted.last() != Some(&to) {
+                        attempted.push(to);
+                    }
                     return Err(error);
                 }
             }
         }
-        *self.attempted.lock() = None;
+        self.attempted.lock().clear();
         self.recent.lock().committed(&reached);
         self.committed.send_replace(reached.clone());
         Ok(reached)

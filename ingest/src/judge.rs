@@ -25,6 +25,11 @@ const CHUNK: usize = 1024;
 /// The time between two looks for entries that have left the window.
 const FORGET_EVERY: i64 = 3600 * cairn_schemas::time::SECOND;
 
+/// A pause between two records that is taken for a jump of the clock.
+const JUMP: i64 = 30 * cairn_schemas::time::DAY;
+/// Batches that the index's own work rests after it failed.
+const REST: u32 = 64;
+
 /// The sender of Cairn's own events. Tokens' ids are hexadecimal: none is this.
 pub const OWN_SENDER: &str = "cairn";
 
@@ -73,6 +78,8 @@ pub struct Judge {
     window_days: u32,
     /// When the index was last told to forget.
     forgot_at: Micros,
+    /// Batches before the index's own work is tried again.
+    rest: u32,
 }
 
 impl Judge {
@@ -93,6 +100,7 @@ impl Judge {
             refused: QuarantineBuilder::new(),
             window_days,
             forgot_at: Micros(0),
+            rest: 0,
         }
     }
 
@@ -185,13 +193,19 @@ impl Judge {
         raw: &'a [u8],
         offset: i64,
     ) -> Result<Event<'a>, Refusal> {
+        let own = batch.envelope.sender == OWN_SENDER;
+        let mut limits = self.limits;
+        if own {
+            // What Cairn says of itself is never too large to be shown.
+            limits.max_event = usize::MAX;
+        }
         let context = Context {
-            limits: self.limits,
+            limits,
             ..Context::new(&batch.envelope, &batch.partition, offset)
         };
         let event = decode::decode(raw, &context)?;
         // Otherwise a sender could put words into the mouth of the audit trail.
-        if event.dialect == Dialect::Cairn && batch.envelope.sender != OWN_SENDER {
+        if !own && claims_to_be_cairn(&event) {
             return Err(Refusal {
                 reason: Reason::ReservedService,
                 detail:
@@ -278,8 +292,13 @@ impl Judge {
         if self.upkeep.as_ref().is_some_and(JoinHandle::is_finished)
             && let Some(ended) = self.upkeep.take()
         {
-            self.seen
-                .finish(ended.join().map_err(|_| JudgeError::Upkeep)?)?;
+            let done = ended.join().map_err(|_| JudgeError::Upkeep)?;
+            let ended = self.seen.finish(done);
+            self.postpone(ended)?;
+        }
+        if self.rest > 0 {
+            self.rest -= 1;
+            return Ok(());
         }
         if self.upkeep.is_none()
             && let Some(work) = self.seen.next_work()
@@ -287,6 +306,19 @@ impl Judge {
             self.upkeep = Some(std::thread::spawn(move || work.run()));
         }
         Ok(())
+    }
+
+    /// The index's files are derived: a disk that will not take them now stops
+    /// nothing. The work is offered again, after a rest.
+    fn postpone(&mut self, ended: Result<(), SeenError>) -> Result<(), JudgeError> {
+        match ended {
+            Err(error @ SeenError::Io { .. }) => {
+                tracing::warn!(error = %error, "the duplicate index could not be written, trying again later");
+                self.rest = REST;
+                Ok(())
+            }
+            other => Ok(other?),
+        }
     }
 
     /// Writes the index's newest entries out, so that the next start has
@@ -306,9 +338,16 @@ impl Judge {
 
     /// Lets the index forget what lies before the window, once an hour.
     fn forget(&mut self, now: Micros) -> Result<(), JudgeError> {
-        if now.0.saturating_sub(self.forgot_at.0) > FORGET_EVERY {
+        let since = now.0.saturating_sub(self.forgot_at.0);
+        if since > FORGET_EVERY {
             self.forgot_at = now;
-            self.seen.expire(now.minus_days(self.window_days))?;
+            if since > JUMP {
+                // The first look, a month without events, or a clock that
+                // jumped: the last would make repeats count twice, so wait.
+                return Ok(());
+            }
+            let expired = self.seen.expire(now.minus_days(self.window_days));
+            self.postpone(expired)?;
         }
         Ok(())
     }
@@ -319,6 +358,18 @@ impl Drop for Judge {
         // A merge under way must not hold up the stop; it is begun anew later.
         self.seen.stop_work();
     }
+}
+
+/// Whether an event says that it is of service `cairn`, in any spelling that a
+/// question or a trail's selector might take for it.
+fn claims_to_be_cairn(event: &Event<'_>) -> bool {
+    let is_cairn = |text: &Option<decode::Text<'_>>| {
+        let first = text.as_deref().and_then(|t| t.split('.').next());
+        first.is_some_and(|t| t.trim().eq_ignore_ascii_case("cairn"))
+    };
+    event.dialect == Dialect::Cairn
+        || is_cairn(&event.service_name)
+        || is_cairn(&event.event_source)
 }
 
 /// The account whose auditors may see a quarantined record: where the sender

@@ -272,6 +272,9 @@ impl Pipeline {
     ) -> Result<(), TableError> {
         match result {
             Ok(position) => {
+                if !position.reaches(&self.history.head()) {
+                    self.open_since.get_or_insert_with(Instant::now);
+                }
                 self.observer.committed(&position, took);
                 Ok(())
             }

@@ -8,8 +8,9 @@
 
 use std::collections::VecDeque;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
+use arrow::datatypes::Int64Type;
 use cairn_schemas::{Partition, Position};
 
 /// Rows of one stretch of one partition: every row that the records
@@ -34,6 +35,26 @@ pub struct Stretch {
 const MERGED_ROWS: usize = 8_192;
 
 impl Stretch {
+    /// What of it lies at or beyond `at`. A follower may stand inside of a
+    /// stretch: the windows in which it reads files end anywhere.
+    fn beyond(&self, at: i64) -> Stretch {
+        if self.first >= at {
+            return self.clone();
+        }
+        let cut = |rows: &RecordBatch| {
+            let column = rows.column_by_name("log_offset");
+            let offsets = column.and_then(|c| c.as_primitive_opt::<Int64Type>());
+            let below = offsets.map_or(0, |o| o.values().partition_point(|o| *o < at));
+            rows.slice(below, rows.num_rows() - below)
+        };
+        Stretch {
+            first: at,
+            rows: cut(&self.rows),
+            quarantined: cut(&self.quarantined),
+            ..self.clone()
+        }
+    }
+
     /// This stretch and the next one as one; `None` if Arrow refuses, which it
     /// does not for batches of one schema.
     fn followed_by(&self, next: &Stretch) -> Option<Stretch> {
@@ -173,7 +194,7 @@ impl Recent {
             .stretches
             .iter()
             .filter(|s| s.next > from.of(&s.partition));
-        Some(newer.cloned().collect())
+        Some(newer.map(|s| s.beyond(from.of(&s.partition))).collect())
     }
 
     /// Rows and bytes that are not in files yet.

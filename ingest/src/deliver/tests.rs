@@ -3,6 +3,8 @@ use cairn_schemas::trail::{Destination, TrailChange};
 use cairn_schemas::{IdSource, TrailId, TrailName};
 use cairn_store::table::{TableOptions, TableSpec};
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 use crate::pipeline::PipelineOptions;
 use crate::testing::{ACCOUNT, Rig, event, expected, ids_of};
@@ -12,11 +14,20 @@ struct Opener {
     root: cairn_store::objects::Opened,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
+    /// While set, the destination does not answer.
+    away: Arc<AtomicBool>,
 }
 
 #[async_trait]
 impl OpenTable for Opener {
     async fn open(&self, trail: &TrailVersion) -> Result<Arc<Table>, TableError> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err(TableError::Unavailable {
+                table: "t".to_owned(),
+                action: "opening",
+                reason: "away".to_owned(),
+            });
+        }
         let spec = TableSpec::events(trail.name.as_str())
             .with_property("cairn.trail_id", trail.id.as_str());
         let opened = self.root.at("tables/trails/t");
@@ -59,10 +70,17 @@ struct Following {
     follower: Arc<Follower>,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
+    away: Arc<AtomicBool>,
 }
 
 fn follow(rig: &Rig, trail: Trail) -> Following {
+    follow_where(rig, trail, false)
+}
+
+fn follow_where(rig: &Rig, trail: Trail, away: bool) -> Following {
+    let away = Arc::new(AtomicBool::new(away));
     let opener = Arc::new(Opener {
+        away: Arc::clone(&away),
         root: rig.root.clone(),
         clock: Arc::clone(&rig.clock) as Arc<dyn Clock>,
         ids: Arc::clone(&rig.ids) as Arc<dyn IdSource>,
@@ -79,6 +97,7 @@ fn follow(rig: &Rig, trail: Trail) -> Following {
         follower,
         stop,
         task,
+        away,
     }
 }
 
@@ -227,5 +246,70 @@ async fn a_deleted_trail_delivers_what_came_before_and_ends() {
     rig.send(events(4..8)).await;
     assert_eq!(following.ids(&rig).await, odd(0..4));
     following.task.await.unwrap();
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn a_trail_that_is_started_later_can_be_backfilled() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::open(dir.path(), 1, options()).await;
+    rig.send(events(0..10)).await;
+    rig.flush().await;
+    let created = version(1, TrailChange::Created, TrailStatus::Fresh, rig.end());
+    let following = follow(&rig, Trail::new(vec![created]).unwrap());
+    assert!(following.ids(&rig).await.is_empty());
+    {
+        let mut trail = following.follower.trail().write().await;
+        let start = version(
+            2,
+            TrailChange::Started,
+            TrailStatus::Enable,
+            Position::default(),
+        );
+        following.follower.begin_at(&start.effective);
+        trail.push(start).unwrap();
+    }
+    following.follower.changed();
+    rig.send(events(10..20)).await;
+    assert_eq!(following.ids(&rig).await, odd(0..20));
+    following.end().await;
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn a_destination_that_is_away_holds_up_nothing_and_gets_everything_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::open(dir.path(), 1, options()).await;
+    let created = version(1, TrailChange::Created, TrailStatus::Enable, rig.end());
+    let following = follow_where(&rig, Trail::new(vec![created]).unwrap(), true);
+    rig.send(events(0..10)).await;
+    rig.flush().await;
+    assert!(following.follower.flush(&rig.end()).await.is_err());
+    assert!(following.follower.snapshot().await.is_err());
+    following.away.store(false, Ordering::Relaxed);
+    following.follower.changed();
+    assert_eq!(following.ids(&rig).await, odd(0..10));
+    following.end().await;
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn a_delivery_that_landed_unseen_is_not_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::open(dir.path(), 1, options()).await;
+    let created = version(1, TrailChange::Created, TrailStatus::Enable, rig.end());
+    let following = follow(&rig, Trail::new(vec![created]).unwrap());
+    rig.send(events(0..10)).await;
+    rig.flush().await;
+    // What the follower is about to deliver lands as if by an earlier try of its own.
+    let snapshot = following.follower.snapshot().await.unwrap();
+    let table = following.follower.table().unwrap();
+    table
+        .commit(snapshot.fresh, &table.position(), &rig.end())
+        .await
+        .unwrap();
+    rig.send(events(10..20)).await;
+    assert_eq!(following.ids(&rig).await, odd(0..20));
+    following.end().await;
     rig.close().await;
 }

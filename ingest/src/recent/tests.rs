@@ -94,3 +94,14 @@ fn many_single_rows_become_few_batches() {
     );
     assert_eq!(recent.open_size(), (1_000, 100_000));
 }
+
+#[test]
+fn a_place_inside_a_stretch_cuts_it() {
+    let mut recent = Recent::new(at(0));
+    recent.push(stretch(0, 10));
+    let newer = recent.since(&at(4)).unwrap();
+    assert_eq!(
+        (newer[0].first, newer[0].next, newer[0].rows.num_rows()),
+        (4, 10, 6)
+    );
+}

@@ -66,6 +66,8 @@ pub struct App {
     pub engine: Arc<Engine>,
     /// Limits on bodies.
     pub receive_limits: ReceiveLimits,
+    /// Memory for bodies on their way in.
+    pub room: super::room::Room,
     /// What `/metrics` tells.
     pub metrics: Arc<Metrics>,
     /// When the process began.
@@ -132,8 +134,11 @@ impl App {
             metrics: Arc::clone(&metrics),
             accounts,
         };
+        // The door has refused what is larger than the setting allows; here
+        // only the log decides, or a replay under another setting would judge
+        // otherwise.
         let limits = DecodeLimits {
-            max_event: size(settings.server.max_event_bytes),
+            max_event: usize::MAX,
             ..DecodeLimits::default()
         };
         let (pipeline, handle) = Pipeline::new(
@@ -170,6 +175,7 @@ impl App {
         );
         let app = Arc::new(Self {
             receive_limits: receive_limits(&settings),
+            room: super::room::Room::new(&settings.server),
             started: ambient.clock.now(),
             settings,
             clock: ambient.clock,
@@ -236,6 +242,8 @@ fn deliver_options(settings: &Settings) -> DeliverOptions {
 pub async fn open_log(dir: &Path, settings: &Settings) -> anyhow::Result<EmbeddedLog> {
     let options = LogOptions {
         segment_bytes: settings.log.segment_bytes,
+        // A body is appended as a whole, so the largest one has to fit.
+        max_frame_bytes: size(settings.server.max_decompressed_bytes) + (32 << 20),
         ..LogOptions::default()
     };
     let dir = dir.join(keys::LOG_DIR);
@@ -272,6 +280,12 @@ fn check_log(log: &EmbeddedLog, history: &History) -> anyhow::Result<i64> {
         end >= committed,
         "the log ends at offset {end}, but history is committed up to {committed}: the folder log/ \
          is older than the tables. Restore log/ and store/ from the same backup"
+    );
+    let quarantined = history.quarantine().position().of(&Partition::embedded());
+    anyhow::ensure!(
+        end >= quarantined,
+        "the log ends at offset {end}, but quarantine reaches up to {quarantined}: the folder log/ is \
+         older than the tables. Restore log/ and store/ from the same backup"
     );
     Ok(committed)
 }

@@ -3,6 +3,7 @@
 //! - [`app`]: the parts and how they are put together
 //! - [`doors`]: the listening socket
 //! - [`http`]: every call
+//! - [`room`]: memory for bodies on their way in
 //! - [`registry`], [`trails`]: accounts, tokens, trails
 //! - [`audit`]: Cairn's own events
 //! - [`maintenance`]: compaction, retention, trimming
@@ -17,6 +18,7 @@ pub mod http;
 pub mod maintenance;
 pub mod metrics;
 pub mod registry;
+pub mod room;
 pub mod start;
 pub mod system_tables;
 pub mod trails;

@@ -87,7 +87,14 @@ pub struct NewTrail {
 #[derive(Clone, Debug)]
 pub enum Change {
     /// Another selector, another retention.
-    Update(Selector, Option<u32>),
+    Update {
+        /// The version that the caller looked at.
+        seen: u64,
+        /// What the trail shall take.
+        selector: Selector,
+        /// How many days it shall keep.
+        retention_days: Option<u32>,
+    },
     /// Deliver.
     Start {
         /// Also what history holds already.
@@ -312,7 +319,18 @@ impl TrailSet {
                 ..old.clone()
             };
             match change {
-                Change::Update(selector, retention_days) => {
+                Change::Update { seen, .. } if seen != old.version => {
+                    return Err(ApiError::conflict(
+                        "conflict",
+                        "the trail was changed by somebody else just now",
+                    )
+                    .hint("look at it again, then repeat the change"));
+                }
+                Change::Update {
+                    selector,
+                    retention_days,
+                    ..
+                } => {
                     next.change = TrailChange::Updated;
                     next.selector = selector;
                     next.retention_days = retention_days;
@@ -349,6 +367,9 @@ impl TrailSet {
             self.control
                 .put(ControlKind::Trail, next.id.as_str(), next.version, &next)
                 .await?;
+            if next.change == TrailChange::Started && old.status == TrailStatus::Fresh {
+                follower.begin_at(&next.effective);
+            }
             if next.change == TrailChange::Deleted {
                 self.names.write().remove(&next.name.folded());
             }

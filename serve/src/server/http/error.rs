@@ -142,6 +142,14 @@ impl From<ControlError> for ApiError {
 
 impl From<LogError> for ApiError {
     fn from(error: LogError) -> Self {
+        if let LogError::TooLarge { .. } = &error {
+            return Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                error.to_string(),
+            )
+            .hint("send fewer events in one request; nothing was taken");
+        }
         Self::unavailable(format!("the log cannot be written: {error}"))
             .hint("nothing was acknowledged; send it again once the disk has room")
     }

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
@@ -87,11 +87,27 @@ pub async fn post(
     };
     let account = match &parameters.account {
         None => None,
-        Some(text) => Some(own_account(&asked, text)?),
+        Some(text) => match own_account(&asked, text) {
+            Ok(account) => Some(account),
+            Err(error) => {
+                let mut act = Act::new("PutEvents", true, &asked.principal, &asked.caller);
+                act.request = json!({"account": text.chars().take(64).collect::<String>()});
+                act.error = Some((error.code().to_owned(), error.message().to_owned()));
+                app.audit.record(act).await?;
+                return Err(error);
+            }
+        },
     };
     let encoding = declared_encoding(&headers)?;
+    let length = body.size_hint().exact();
+    let _sent = app.room.for_body(length).await?;
     let body = read_body(&app, body).await?;
     app.metrics.received_bytes.inc_by(body.len() as u64);
+    let inflates = encoding.is_some() || Encoding::of(&body).is_some();
+    let mut inflated = match inflates {
+        true => Some(app.room.for_inflated().await?),
+        false => None,
+    };
     let limits = app.receive_limits;
     // Inflating and splitting a large body takes the processor for a while.
     let pieces = tokio::task::spawn_blocking(move || split(body, encoding, &limits))
@@ -99,6 +115,9 @@ pub async fn post(
         .map_err(|e| {
             ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", e.to_string())
         })??;
+    if let Some(place) = &mut inflated {
+        place.shrink(pieces.iter().map(size_of_piece).sum());
+    }
     let mut receipts = take_in(&app, &asked, account, pieces).await?;
     let mismatched = receipts
         .events
@@ -119,6 +138,13 @@ pub async fn post(
         receipts.events.retain(|r| r.status == "refused");
     }
     Ok(Json(receipts))
+}
+
+fn size_of_piece(piece: &Piece) -> usize {
+    match piece {
+        Piece::Event(bytes) => bytes.len(),
+        Piece::TooLarge { .. } => 0,
+    }
 }
 
 fn own_account(asked: &Authenticated, text: &str) -> Result<AccountId, ApiError> {

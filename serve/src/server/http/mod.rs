@@ -13,7 +13,10 @@ pub mod tokens;
 pub mod trails;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn, map_response};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post};
 use serde_json::Value;
 
@@ -22,9 +25,12 @@ use super::audit::Act;
 use auth::Authenticated;
 use error::ApiError;
 
+/// The most that a body may have which is not one of events.
+const SMALL_BODY: usize = 256 << 10;
+
 /// All routes.
 pub fn router(app: Shared) -> Router {
-    Router::new()
+    let changes = Router::new()
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))
@@ -33,7 +39,6 @@ pub fn router(app: Shared) -> Router {
         .route("/v1/flush", post(ops::flush))
         .route("/v1/quarantine/resubmit", post(ops::resubmit))
         .route("/v1/events", post(events::post))
-        .route("/v1/sql", post(sql::post))
         .route(
             "/v1/organization",
             get(accounts::organization).put(accounts::set_organization),
@@ -52,6 +57,10 @@ pub fn router(app: Shared) -> Router {
         .route("/v1/trails/{name}/start", post(trails::start))
         .route("/v1/trails/{name}/stop", post(trails::stop))
         .route("/v1/trails/{name}/explain", get(trails::explain))
+        .route_layer(from_fn(to_the_end));
+    Router::new()
+        .route("/v1/sql", post(sql::post))
+        .merge(changes)
         .fallback(async || {
             ApiError::not_found("there is nothing here").hint("docs/http-api.md lists every call")
         })
@@ -62,7 +71,42 @@ pub fn router(app: Shared) -> Router {
                 "this call has another method",
             )
         })
+        .layer(DefaultBodyLimit::max(SMALL_BODY))
+        .layer(map_response(one_form))
         .with_state(app)
+}
+
+/// What was begun is ended, also when the caller hangs up: no change may stop
+/// between its event, its document and its effect.
+async fn to_the_end(request: Request, next: Next) -> Response {
+    match tokio::spawn(next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the call broke off inside; the server's log says why",
+        )
+        .into_response(),
+    }
+}
+
+/// Gives refusals of the framework (a query that does not parse, a body that is
+/// too long) the form of all errors.
+async fn one_form(response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_text = kind.is_some_and(|k| k.as_bytes().starts_with(b"text/plain"));
+    if !status.is_client_error() || !is_text {
+        return response;
+    }
+    let code = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => "too_large",
+        _ => "invalid_request",
+    };
+    let body = axum::body::to_bytes(response.into_body(), SMALL_BODY)
+        .await
+        .unwrap_or_default();
+    ApiError::new(status, code, String::from_utf8_lossy(&body)).into_response()
 }
 
 /// The request and the resource of a change, for its event.

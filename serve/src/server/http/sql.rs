@@ -1,18 +1,21 @@
 //! `POST /v1/sql`: the door for questions.
 
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Version, header};
 use axum::response::Response;
 use cairn_query::{ErrorKind, Exceeded, QueryError, QueryStream};
 use cairn_schemas::control::{Principal, Role};
 use futures::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
 use super::auth::Authenticated;
@@ -54,9 +57,21 @@ pub fn api_error(error: &QueryError) -> ApiError {
 pub async fn post(
     State(app): State<Shared>,
     asked: Authenticated,
+    version: Version,
     headers: HeaderMap,
     body: Result<Json<Question>, JsonRejection>,
 ) -> Result<Response, ApiError> {
+    if version < Version::HTTP_11 {
+        // Its bodies end when the connection does: a part would pass for the whole.
+        return Err(ApiError::new(
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            "http_version",
+            "answers need HTTP/1.1",
+        )
+        .hint(
+            "a proxy in between must speak HTTP/1.1, as nginx does with proxy_http_version 1.1",
+        ));
+    }
     asked
         .needs(&app, &[Role::Auditor, Role::Admin], "Query")
         .await?;
@@ -218,12 +233,12 @@ impl Begun {
             first,
             ..
         } = self;
-        async_stream(move |out| async move {
+        fed_body(move |out| async move {
             let mut asking = asking;
             let broken = |e: &dyn std::fmt::Display| std::io::Error::other(e.to_string());
-            if out.send(Ok(Bytes::from(first))).await.is_err() {
-                return;
-            }
+            // One part is always held back, so that a small answer is recorded
+            // before its first byte goes out.
+            let mut held = first;
             while let Some(batch) = rows.next().await {
                 let part = match batch {
                     Ok(batch) => {
@@ -236,7 +251,8 @@ impl Begun {
                 };
                 match part {
                     Ok(part) => {
-                        if out.send(Ok(Bytes::from(part))).await.is_err() {
+                        let ready = std::mem::replace(&mut held, part);
+                        if !asking.send(&out, ready).await {
                             return;
                         }
                     }
@@ -258,25 +274,65 @@ impl Begun {
                 return;
             }
             let elapsed = asking.started.elapsed().as_millis();
-            let end = encoder
-                .end(elapsed)
-                .map(Bytes::from)
-                .map_err(|e| broken(&e));
-            let _ = out.send(end).await;
+            match encoder.end(elapsed) {
+                Ok(end) => held.extend(end),
+                Err(error) => {
+                    let _ = out.send(Err(broken(&error))).await;
+                    return;
+                }
+            }
+            if asking.send(&out, held).await {
+                let _ = out.send(Ok(None)).await;
+            }
         })
     }
 }
 
-/// A stream that a task feeds, two parts ahead at the most.
-fn async_stream<T, F, R>(feed: F) -> impl futures::Stream<Item = T> + Send
+/// A part of a body, or its proper end.
+type Part = Result<Option<Bytes>, std::io::Error>;
+
+/// How long a reader may leave a part untaken. A query holds its place and its
+/// memory until its last part is taken.
+const STALLED: Duration = Duration::from_secs(30);
+
+impl Asking {
+    /// Hands a part to the reader. `false` when there is no more reader.
+    async fn send(&mut self, out: &Sender<Part>, part: Vec<u8>) -> bool {
+        match tokio::time::timeout(STALLED, out.send(Ok(Some(Bytes::from(part))))).await {
+            Ok(taken) => taken.is_ok(),
+            Err(_) => {
+                let error = QueryError::limit(Exceeded::Time, "the answer was not read");
+                if self.record(Some(&error)).await.is_err() {
+                    tracing::error!("a query whose answer was not read could not be recorded");
+                }
+                false
+            }
+        }
+    }
+}
+
+/// A body that a task feeds, two parts ahead at the most. Only the feeder's own
+/// word ends it properly: when the task is gone without it, the body breaks off.
+fn fed_body<F, R>(feed: F) -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> + Send
 where
-    T: Send + 'static,
-    F: FnOnce(tokio::sync::mpsc::Sender<T>) -> R,
+    F: FnOnce(Sender<Part>) -> R,
     R: Future<Output = ()> + Send + 'static,
 {
     let (sender, mut receiver) = tokio::sync::mpsc::channel(2);
     tokio::spawn(feed(sender));
-    futures::stream::poll_fn(move |context| receiver.poll_recv(context))
+    let mut over = false;
+    futures::stream::poll_fn(move |context| {
+        if over {
+            return Poll::Ready(None);
+        }
+        let part = std::task::ready!(receiver.poll_recv(context));
+        over = !matches!(part, Some(Ok(Some(_))));
+        Poll::Ready(match part {
+            Some(Ok(part)) => part.map(Ok),
+            Some(Err(error)) => Some(Err(error)),
+            None => Some(Err(std::io::Error::other("the answer broke off"))),
+        })
+    })
 }
 
 /// Runs a query that another call needs, within the principal's accounts, and

@@ -299,7 +299,11 @@ pub async fn update(
         "UpdateTrail",
         request,
         &name,
-        Change::Update(selector, retention),
+        Change::Update {
+            seen: old.version,
+            selector,
+            retention_days: retention,
+        },
     )
     .await
 }
