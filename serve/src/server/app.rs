@@ -17,6 +17,7 @@ use cairn_ingest::seen::{SeenIndex, SeenOptions};
 use cairn_ingest::source::EmbeddedSource;
 use cairn_ingest::verdict::{Verdict, Verdicts};
 use cairn_query::{Engine, Limits};
+use cairn_schemas::control::Principal;
 use cairn_schemas::{AccountId, Clock, IdSource, Partition, Position, TrailName, keys};
 use cairn_store::control::ControlStore;
 use cairn_store::log::{EmbeddedLog, LogOptions};
@@ -26,7 +27,7 @@ use cairn_store::view::{TableName, TableSnapshot, Tables, ViewError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::audit::Audit;
+use super::audit::{Act, Audit, Caller};
 use super::metrics::Metrics;
 use super::registry::Registry;
 use super::system_tables;
@@ -129,7 +130,15 @@ impl App {
         let stop = CancellationToken::new();
 
         let (accounts, found) = mpsc::unbounded_channel();
-        let accounts_task = tokio::spawn(register_accounts(Arc::clone(&registry), found));
+        let audit = Audit::new(
+            log.clone(),
+            Arc::clone(&registry),
+            Arc::clone(&ambient.clock),
+            Arc::clone(&ambient.ids),
+            Arc::clone(&verdicts),
+        );
+        let registering = register_accounts(Arc::clone(&registry), audit.clone(), found);
+        let accounts_task = tokio::spawn(registering);
         let observer = Observing {
             metrics: Arc::clone(&metrics),
             accounts,
@@ -166,13 +175,6 @@ impl App {
         );
         let trails = trails.await?;
         let engine = make_engine(&settings, &history, &trails, &registry, &ambient)?;
-        let audit = Audit::new(
-            log.clone(),
-            Arc::clone(&registry),
-            Arc::clone(&ambient.clock),
-            ambient.ids,
-            Arc::clone(&verdicts),
-        );
         let app = Arc::new(Self {
             receive_limits: receive_limits(&settings),
             room: super::room::Room::new(&settings.server),
@@ -464,9 +466,18 @@ impl Observer for Observing {
 /// cannot be written now is written when the account is met after a restart.
 async fn register_accounts(
     registry: Arc<Registry>,
+    audit: Audit,
     mut found: mpsc::UnboundedReceiver<(AccountId, String)>,
 ) {
+    let (principal, caller) = (Principal::cairn(), Caller::default());
     while let Some((account, sender)) = found.recv().await {
+        let mut act = Act::new("AddAccount", true, &principal, &caller);
+        act.request = serde_json::json!({"accountId": account, "firstEventFrom": sender});
+        act.resource = Some(("CAIRN::Account", account.to_string()));
+        if let Err(error) = audit.record(act).await {
+            tracing::warn!(error = %error, "a new account could not be recorded");
+            continue;
+        }
         if let Err(error) = registry.add_account(&sender, account, None, true).await {
             tracing::warn!(error = %error, "a new account could not be written down");
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use cairn_schemas::control::Role;
+use cairn_schemas::control::{Principal, Role};
 use cairn_schemas::keys;
 use cairn_schemas::selector::Among;
 use cairn_store::objects::ObjectSettings;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ambient::{SystemClock, SystemIds};
 use super::app::{Ambient, App, Background, Shared};
+use super::audit::{Act, Caller};
 use super::http::router;
 use super::{doors, maintenance};
 use crate::config::Settings;
@@ -30,6 +31,8 @@ const COMMIT_GRACE: Duration = Duration::from_secs(5);
 
 /// Runs the server until it is told to stop (SIGTERM, SIGINT).
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    // Whatever is made from here on is evidence: for its owner alone.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let dir = prepare_folder(&settings.data.dir)?;
     let _held = hold_folder(&dir)?;
     let listen = settings.server.listen;
@@ -155,6 +158,9 @@ fn hold_folder(dir: &Path) -> anyhow::Result<File> {
     Ok(file)
 }
 
+/// The name of the first administrator's token.
+const FIRST: &str = "first administrator";
+
 /// The first administrator's token: made at the first start, or again when a
 /// crash came between the token and its file.
 async fn first_token(app: &App, dir: &Path) -> anyhow::Result<PathBuf> {
@@ -167,7 +173,12 @@ async fn first_token(app: &App, dir: &Path) -> anyhow::Result<PathBuf> {
     if app.registry.has_admin() && (path.exists() || others) {
         return Ok(path);
     }
-    let name = Some("first administrator".to_owned());
+    let (principal, caller) = (Principal::cairn(), Caller::default());
+    let mut act = Act::new("CreateToken", true, &principal, &caller);
+    act.request = serde_json::json!({"role": "admin", "accounts": "all", "name": FIRST});
+    act.resource = Some(("CAIRN::Token", FIRST.to_owned()));
+    app.audit.record(act).await?;
+    let name = Some(FIRST.to_owned());
     let (_, text) = app
         .registry
         .create_token("cairn", Role::Admin, Among::All, name)

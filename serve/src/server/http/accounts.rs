@@ -101,6 +101,9 @@ pub async fn add(
     asked.needs(&app, &[Role::Admin], "AddAccount").await?;
     let AddAccount { id, name } = parse(&body)?;
     let id = id.ok_or_else(|| ApiError::invalid("id is missing: the account's 12 to 16 digits"))?;
+    if name.as_ref().is_some_and(|n| n.chars().count() > 256) {
+        return Err(ApiError::invalid("name is longer than 256 characters"));
+    }
     let changing = Changing {
         name: "AddAccount",
         request: json!({"accountId": id, "name": name}),

@@ -57,12 +57,26 @@ struct Receipt {
 }
 
 /// What became of a body.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Receipts {
     accepted: usize,
     duplicate: usize,
     refused: usize,
     events: Vec<Receipt>,
+}
+
+impl Receipts {
+    /// Adds those of a further body; its events are counted on.
+    pub fn extend(&mut self, more: Self) {
+        let first = self.events.len();
+        self.accepted += more.accepted;
+        self.duplicate += more.duplicate;
+        self.refused += more.refused;
+        self.events.extend(more.events.into_iter().map(|r| Receipt {
+            index: first + r.index,
+            ..r
+        }));
+    }
 }
 
 /// The handler.

@@ -108,6 +108,9 @@ pub async fn create(
             "an administrator is one for all accounts; leave accounts away or say \"all\"",
         ));
     }
+    if name.as_ref().is_some_and(|n| n.chars().count() > 256) {
+        return Err(ApiError::invalid("name is longer than 256 characters"));
+    }
     let changing = Changing {
         name: "CreateToken",
         request: json!({"role": role, "accounts": among_json(&accounts), "name": name}),

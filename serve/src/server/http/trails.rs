@@ -21,6 +21,7 @@ use super::sql::own_rows;
 use super::tokens::{AllOr, among_json};
 use super::{Changing, parse};
 use crate::server::app::Shared;
+use crate::server::audit::Act;
 use crate::server::explain::RowOfJson;
 use crate::server::trails::{Change, NewTrail};
 
@@ -415,6 +416,10 @@ pub async fn explain(
         "SELECT {} FROM history WHERE event_id = '{id}'{account}",
         RowOfJson::COLUMNS
     );
+    let mut act = Act::new("ExplainTrail", false, &asked.principal, &asked.caller);
+    act.request = json!({"name": name, "eventId": parameters.event_id});
+    act.resource = Some(("CAIRN::Trail", name));
+    app.audit.record(act).await?;
     let rows = own_rows(&app, &asked.principal, &query).await?;
     if rows.is_empty() {
         return Err(ApiError::not_found(format!(
