@@ -4,8 +4,9 @@
 //! power cut can leave an acknowledged object empty or gone. Here every write
 //! goes
 //!
-//! 1. into a new file beside the final name, with a name that no listing shows;
-//! 2. `fsync` of that file. A crash before leaves a hidden file, swept later;
+//! 1. into a new file beside the final name, with a name that no listing shows
+//!    and nobody else gives;
+//! 2. `fsync` of that file. A crash before leaves a hidden file, which a table's vacuum removes;
 //! 3. a rename, or for put-if-absent a hard link, to the final name. A crash
 //!    after it shows the object or not, whole in either case;
 //! 4. `fsync` of the folder, after which it stays. Folders that had to be made
@@ -24,7 +25,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -38,8 +39,10 @@ use object_store::{
 };
 use parking_lot::Mutex;
 
-/// A hidden file older than this belongs to nobody that still runs.
-const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+/// What stands between the final name and a number in the name of a hidden
+/// file. `LocalFileSystem` lists no name that ends in `#` and digits, but
+/// others may give such names too; this part says that the file is ours.
+const STAGED: &str = ".cairn-staged#";
 
 /// A folder of a local disk.
 #[derive(Clone)]
@@ -81,11 +84,12 @@ enum Publish {
 
 impl DurableLocal {
     /// Opens `root`, making it where it is missing. Blocks. Refuses a root
-    /// under which a symbolic link lies, and removes abandoned hidden files.
+    /// under which a symbolic link lies. Removes nothing: whose folder it is
+    /// is not known here.
     pub fn open(root: &FsPath) -> io::Result<Self> {
         make_root(root)?;
         let root = fs::canonicalize(root)?;
-        sweep(&root)?;
+        refuse_links(&root)?;
         let inner = LocalFileSystem::new_with_prefix(&root).map_err(io::Error::other)?;
         Ok(Self {
             inner: Arc::new(inner),
@@ -95,6 +99,19 @@ impl DurableLocal {
                 next: AtomicU64::new(0),
             }),
         })
+    }
+
+    /// Removes what a crash left of writes into the folders right below
+    /// `parent` whose names `own` knows, where it is older than `before`.
+    pub(crate) async fn sweep(
+        &self,
+        parent: &Path,
+        own: fn(&str) -> bool,
+        before: SystemTime,
+    ) -> Result<()> {
+        let parent = self.inner.path_to_filesystem(parent)?;
+        self.blocking(move |_| sweep(&parent, own, before).map_err(generic))
+            .await
     }
 
     async fn blocking<T, F>(&self, work: F) -> Result<T>
@@ -123,8 +140,8 @@ fn make_root(root: &FsPath) -> io::Result<()> {
     sync_folder(parent)
 }
 
-/// Walks everything under `folder`: refuses links, removes what a crash left.
-fn sweep(folder: &FsPath) -> io::Result<()> {
+/// Walks everything under `folder` and refuses links.
+fn refuse_links(folder: &FsPath) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let kind = entry.file_type()?;
@@ -139,24 +156,47 @@ fn sweep(folder: &FsPath) -> io::Result<()> {
             ));
         }
         if kind.is_dir() {
-            sweep(&path)?;
-        } else if is_hidden(&path) {
-            let age = entry.metadata().and_then(|m| m.modified());
-            let old = age.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > ABANDONED));
-            if old {
-                tracing::info!(path = %path.display(), "abandoned file removed");
-                fs::remove_file(&path)?;
-            }
+            refuse_links(&path)?;
         }
     }
     Ok(())
 }
 
-/// `name#17`: what `LocalFileSystem` takes for an upload under way.
-fn is_hidden(path: &FsPath) -> bool {
+fn sweep(parent: &FsPath, own: fn(&str) -> bool, before: SystemTime) -> io::Result<()> {
+    for folder in fs::read_dir(parent)? {
+        let folder = folder?;
+        // Of the entry itself: a link is no folder, and never followed.
+        let is_folder = folder.file_type()?.is_dir();
+        if is_folder && folder.file_name().to_str().is_some_and(own) {
+            sweep_folder(&folder.path(), before)?;
+        }
+    }
+    Ok(())
+}
+
+fn sweep_folder(folder: &FsPath, before: SystemTime) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        if !entry.file_type()?.is_file() || !is_staged(&path) {
+            continue;
+        }
+        // A write that is just done takes its file away by itself.
+        let modified = entry.metadata().and_then(|m| m.modified());
+        if modified.is_ok_and(|at| at < before) && fs::remove_file(&path).is_ok() {
+            tracing::info!(path = %path.display(), "abandoned file removed");
+        }
+    }
+    Ok(())
+}
+
+/// Whether [`Disk::stage`] gives such names.
+fn is_staged(path: &FsPath) -> bool {
     let name = path.file_name().and_then(|n| n.to_str());
-    name.and_then(|n| n.rsplit_once('#'))
-        .is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    name.and_then(|n| n.rsplit_once(STAGED))
+        .is_some_and(|(name, number)| {
+            !name.is_empty() && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
+        })
 }
 
 fn sync_folder(folder: &FsPath) -> io::Result<()> {
@@ -207,7 +247,7 @@ impl Disk {
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let mut name = path.as_os_str().to_owned();
-            name.push(format!("#{number}"));
+            name.push(format!("{STAGED}{number}"));
             let staged = PathBuf::from(name);
             let mut options = OpenOptions::new();
             match options
@@ -455,7 +495,7 @@ impl MultipartUpload for Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         if !self.done {
-            // What cannot be removed now is swept a day later.
+            // What cannot be removed now is left to the vacuum.
             let _ = fs::remove_file(&self.staged);
         }
     }
