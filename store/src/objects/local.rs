@@ -109,7 +109,10 @@ impl DurableLocal {
         own: fn(&str) -> bool,
         before: SystemTime,
     ) -> Result<()> {
-        let parent = self.inner.path_to_filesystem(parent)?;
+        let parent = match parent.is_root() {
+            true => self.disk.root.clone(),
+            false => self.inner.path_to_filesystem(parent)?,
+        };
         self.blocking(move |_| sweep(&parent, own, before).map_err(generic))
             .await
     }

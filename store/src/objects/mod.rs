@@ -25,8 +25,8 @@ use object_store::{ClientOptions, ObjectStore, RetryConfig};
 use url::Url;
 
 pub use local::DurableLocal;
-pub(crate) use probe::{is_scratch, scratch};
 pub use probe::{CasProbe, ProbeError};
+pub(crate) use probe::{is_scratch, scratch};
 
 /// How a store is reached. Nothing is taken from the environment.
 #[derive(Clone, Default)]
@@ -127,11 +127,11 @@ impl Opened {
 /// would have Cairn write where its operator did not say. What [`check_url`]
 /// refuses is refused here.
 pub async fn open(url: &str, settings: &ObjectSettings) -> Result<Opened, OpenError> {
+    let parsed = check_url(url)?;
     let refused = |reason: String| OpenError::Refused {
         url: url.to_owned(),
         reason,
     };
-    let parsed = check_url(url)?;
     match parsed.scheme() {
         "file" => {
             let folder = parsed
@@ -139,14 +139,11 @@ pub async fn open(url: &str, settings: &ObjectSettings) -> Result<Opened, OpenEr
                 .map_err(|()| refused("write file:///folder, with three slashes".to_owned()))?;
             open_local(url, folder).await
         }
-        "s3" => open_s3(&parsed, settings).map_err(refused),
-        other => Err(refused(format!(
-            "{other}:// is not supported; write file:///folder or s3://bucket/prefix"
-        ))),
+        _ => open_s3(&parsed, settings).map_err(refused),
     }
 }
 
-/// Refuses what is no URL, and one that holds more than a place: credentials,
+/// Refuses what is no URL of a store, and one that holds more than a place: credentials,
 /// which would be stored and shown with it, a query or a fragment. The error
 /// does not repeat them.
 pub fn check_url(url: &str) -> Result<Url, OpenError> {
@@ -167,6 +164,11 @@ pub fn check_url(url: &str) -> Result<Url, OpenError> {
                 .to_owned(),
         ));
     }
+    if !matches!(parsed.scheme(), "file" | "s3") {
+        return Err(refused(
+            "only file:///folder and s3://bucket/prefix are supported".to_owned(),
+        ));
+    }
     Ok(parsed)
 }
 
@@ -176,14 +178,17 @@ fn has_credentials(url: &Url) -> bool {
     !url.username().is_empty() || url.password().is_some() || port
 }
 
-/// What may be shown of a `url` that is not right, and so may hold a secret
-/// anywhere: a key with a `/` in it ends the host early.
+/// What may be shown of a `url` that is refused. It may hold a secret, and
+/// where is not known: a key with a `/` or a `#` in it ends the host early.
 fn without_secrets(url: &str) -> String {
-    let shown = url.split(['?', '#']).next().unwrap_or_default();
-    let (scheme, rest) = shown.split_once("://").unwrap_or(("", shown));
-    match rest.rsplit_once('@') {
-        Some((_, place)) => format!("{scheme}://…@{place}"),
-        None => shown.to_owned(),
+    let scheme = ["s3://", "file://"]
+        .into_iter()
+        .find(|s| url.starts_with(s))
+        .unwrap_or_default();
+    let suspect = url[scheme.len()..].contains(['@', '?', '#', ':']);
+    match suspect {
+        true => format!("{scheme}…"),
+        false => url.to_owned(),
     }
 }
 

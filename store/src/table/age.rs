@@ -291,24 +291,27 @@ impl Table {
 
     pub(super) async fn try_clean_log(&self, upto: i64) -> Result<u64, TableError> {
         let folder = self.log.key("_delta_log");
-        let metas: Vec<ObjectMeta> = self
+        let metas: Vec<(i64, ObjectMeta)> = self
             .log
             .store
             .list(Some(&folder))
+            .try_filter_map(|m| {
+                let version = versioned(&folder, &m).map(|(version, _)| version);
+                futures::future::ok(version.map(|version| (version, m)))
+            })
             .try_collect()
             .await
             .map_err(|e| self.log.unavailable("listing the log", e))?;
-        let Some(newest) = metas.iter().map(|m| m.last_modified).max() else {
+        let Some(newest) = metas.iter().map(|(_, m)| m.last_modified).max() else {
             return Ok(0);
         };
         let keep_from = newest.timestamp_millis() - millis(self.options.log_retention);
         let old: Vec<Path> = metas
             .into_iter()
-            .filter(|m| {
-                versioned(&folder, m).is_some_and(|(version, _)| version < upto)
-                    && m.last_modified.timestamp_millis() < keep_from
+            .filter(|(version, m)| {
+                *version < upto && m.last_modified.timestamp_millis() < keep_from
             })
-            .map(|m| m.location)
+            .map(|(_, m)| m.location)
             .collect();
         let count = old.len() as u64;
         self.delete(old, "cleaning the log").await?;

@@ -62,7 +62,13 @@ fn anything_else_is_not() {
         assert!(!ours.made(&other), "{other}");
     }
     assert!(is_own_folder("_delta_log") && is_own_folder("ingest_date=2024-10-04"));
-    for other in ["", "x", "ingest_date=", "ingest_date=2024-10-4", "2024-10-04"] {
+    for other in [
+        "",
+        "x",
+        "ingest_date=",
+        "ingest_date=2024-10-4",
+        "2024-10-04",
+    ] {
         assert!(!is_own_folder(other), "{other}");
     }
 }
