@@ -11,6 +11,7 @@
 
 mod local;
 mod probe;
+mod sweep;
 
 use std::collections::BTreeMap;
 use std::fmt;
