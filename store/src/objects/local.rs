@@ -4,8 +4,9 @@
 //! power cut can leave an acknowledged object empty or gone. Here every write
 //! goes
 //!
-//! 1. into a new file beside the final name, with a name that no listing shows;
-//! 2. `fsync` of that file. A crash before leaves a hidden file, swept later;
+//! 1. into a new file beside the final name, with a name that no listing shows
+//!    and nobody else gives;
+//! 2. `fsync` of that file. A crash before leaves a hidden file, which a table's vacuum removes;
 //! 3. a rename, or for put-if-absent a hard link, to the final name. A crash
 //!    after it shows the object or not, whole in either case;
 //! 4. `fsync` of the folder, after which it stays. Folders that had to be made
@@ -24,7 +25,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -38,8 +39,7 @@ use object_store::{
 };
 use parking_lot::Mutex;
 
-/// A hidden file older than this belongs to nobody that still runs.
-const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+use super::sweep::{STAGED, refuse_links, sweep};
 
 /// A folder of a local disk.
 #[derive(Clone)]
@@ -81,11 +81,12 @@ enum Publish {
 
 impl DurableLocal {
     /// Opens `root`, making it where it is missing. Blocks. Refuses a root
-    /// under which a symbolic link lies, and removes abandoned hidden files.
+    /// under which a symbolic link lies. Removes nothing: whose folder it is
+    /// is not known here.
     pub fn open(root: &FsPath) -> io::Result<Self> {
         make_root(root)?;
         let root = fs::canonicalize(root)?;
-        sweep(&root)?;
+        refuse_links(&root)?;
         let inner = LocalFileSystem::new_with_prefix(&root).map_err(io::Error::other)?;
         Ok(Self {
             inner: Arc::new(inner),
@@ -95,6 +96,22 @@ impl DurableLocal {
                 next: AtomicU64::new(0),
             }),
         })
+    }
+
+    /// Removes what a crash left of writes into the folders right below
+    /// `parent` whose names `own` knows, where it is older than `before`.
+    pub(crate) async fn sweep(
+        &self,
+        parent: &Path,
+        own: fn(&str) -> bool,
+        before: SystemTime,
+    ) -> Result<()> {
+        let parent = match parent.is_root() {
+            true => self.disk.root.clone(),
+            false => self.inner.path_to_filesystem(parent)?,
+        };
+        self.blocking(move |_| sweep(&parent, own, before).map_err(generic))
+            .await
     }
 
     async fn blocking<T, F>(&self, work: F) -> Result<T>
@@ -121,42 +138,6 @@ fn make_root(root: &FsPath) -> io::Result<()> {
         _ => {}
     }
     sync_folder(parent)
-}
-
-/// Walks everything under `folder`: refuses links, removes what a crash left.
-fn sweep(folder: &FsPath) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        let path = entry.path();
-        if kind.is_symlink() {
-            return Err(io::Error::new(
-                ErrorKind::InvalidInput,
-                format!(
-                    "{} is a symbolic link, and what is stored must stay under its folder; remove the link",
-                    path.display()
-                ),
-            ));
-        }
-        if kind.is_dir() {
-            sweep(&path)?;
-        } else if is_hidden(&path) {
-            let age = entry.metadata().and_then(|m| m.modified());
-            let old = age.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > ABANDONED));
-            if old {
-                tracing::info!(path = %path.display(), "abandoned file removed");
-                fs::remove_file(&path)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// `name#17`: what `LocalFileSystem` takes for an upload under way.
-fn is_hidden(path: &FsPath) -> bool {
-    let name = path.file_name().and_then(|n| n.to_str());
-    name.and_then(|n| n.rsplit_once('#'))
-        .is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn sync_folder(folder: &FsPath) -> io::Result<()> {
@@ -207,7 +188,7 @@ impl Disk {
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let mut name = path.as_os_str().to_owned();
-            name.push(format!("#{number}"));
+            name.push(format!("{STAGED}{number}"));
             let staged = PathBuf::from(name);
             let mut options = OpenOptions::new();
             match options
@@ -455,7 +436,7 @@ impl MultipartUpload for Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         if !self.done {
-            // What cannot be removed now is swept a day later.
+            // What cannot be removed now is left to the vacuum.
             let _ = fs::remove_file(&self.staged);
         }
     }

@@ -11,6 +11,7 @@
 
 mod local;
 mod probe;
+mod sweep;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,6 +27,7 @@ use url::Url;
 
 pub use local::DurableLocal;
 pub use probe::{CasProbe, ProbeError};
+pub(crate) use probe::{is_scratch, scratch};
 
 /// How a store is reached. Nothing is taken from the environment.
 #[derive(Clone, Default)]
@@ -63,6 +65,8 @@ pub struct Opened {
     pub prefix: Path,
     /// A URL that names this store and no other in this process.
     pub store_url: Url,
+    /// The same store, where it is a local disk.
+    pub(crate) local: Option<DurableLocal>,
 }
 
 /// Why a store could not be opened.
@@ -98,6 +102,7 @@ impl Opened {
             store,
             prefix,
             store_url,
+            local: None,
         }
     }
 
@@ -113,20 +118,21 @@ impl Opened {
                 .chain(Path::from(folder).parts())
                 .collect(),
             store_url: self.store_url.clone(),
+            local: self.local.clone(),
         }
     }
 }
 
 /// Opens `file:///path` or `s3://bucket/prefix`. A local folder is made where
 /// it is missing, and refused where a symbolic link lies under it: a link
-/// would have Cairn write where its operator did not say.
+/// would have Cairn write where its operator did not say. What [`check_url`]
+/// refuses is refused here.
 pub async fn open(url: &str, settings: &ObjectSettings) -> Result<Opened, OpenError> {
+    let parsed = check_url(url)?;
     let refused = |reason: String| OpenError::Refused {
         url: url.to_owned(),
         reason,
     };
-    let parsed = Url::parse(url)
-        .map_err(|e| refused(format!("{e}; write file:///folder or s3://bucket/prefix")))?;
     match parsed.scheme() {
         "file" => {
             let folder = parsed
@@ -134,10 +140,56 @@ pub async fn open(url: &str, settings: &ObjectSettings) -> Result<Opened, OpenEr
                 .map_err(|()| refused("write file:///folder, with three slashes".to_owned()))?;
             open_local(url, folder).await
         }
-        "s3" => open_s3(&parsed, settings).map_err(refused),
-        other => Err(refused(format!(
-            "{other}:// is not supported; write file:///folder or s3://bucket/prefix"
-        ))),
+        _ => open_s3(&parsed, settings).map_err(refused),
+    }
+}
+
+/// Refuses what is no URL of a store, and one that holds more than a place: credentials,
+/// which would be stored and shown with it, a query or a fragment. The error
+/// does not repeat them.
+pub fn check_url(url: &str) -> Result<Url, OpenError> {
+    let refused = |reason: String| OpenError::Refused {
+        url: without_secrets(url),
+        reason,
+    };
+    let parsed = Url::parse(url)
+        .map_err(|e| refused(format!("{e}; write file:///folder or s3://bucket/prefix")))?;
+    if has_credentials(&parsed) {
+        return Err(refused(
+            "a destination holds no credentials; they stand in the server's settings".to_owned(),
+        ));
+    }
+    if parsed.query().is_some() || parsed.fragment().is_some() {
+        return Err(refused(
+            "a destination holds no query and no fragment; write %3F for ? and %23 for # in a name"
+                .to_owned(),
+        ));
+    }
+    if !matches!(parsed.scheme(), "file" | "s3") {
+        return Err(refused(
+            "only file:///folder and s3://bucket/prefix are supported".to_owned(),
+        ));
+    }
+    Ok(parsed)
+}
+
+/// `s3://KEY:123/45@bucket` parses as a port: no bucket has one.
+fn has_credentials(url: &Url) -> bool {
+    let port = url.scheme() == "s3" && url.port().is_some();
+    !url.username().is_empty() || url.password().is_some() || port
+}
+
+/// What may be shown of a `url` that is refused. It may hold a secret, and
+/// where is not known: a key with a `/` or a `#` in it ends the host early.
+fn without_secrets(url: &str) -> String {
+    let scheme = ["s3://", "file://"]
+        .into_iter()
+        .find(|s| url.starts_with(s))
+        .unwrap_or_default();
+    let suspect = url[scheme.len()..].contains(['@', '?', '#', ':']);
+    match suspect {
+        true => format!("{scheme}…"),
+        false => url.to_owned(),
     }
 }
 
@@ -150,7 +202,10 @@ async fn open_local(url: &str, folder: PathBuf) -> Result<Opened, OpenError> {
             url: url.to_owned(),
             source,
         })?;
-    Ok(Opened::new(Arc::new(store), Path::default()))
+    Ok(Opened {
+        local: Some(store.clone()),
+        ..Opened::new(Arc::new(store), Path::default())
+    })
 }
 
 fn open_s3(url: &Url, settings: &ObjectSettings) -> Result<Opened, String> {
@@ -158,6 +213,10 @@ fn open_s3(url: &Url, settings: &ObjectSettings) -> Result<Opened, String> {
         .host_str()
         .filter(|b| !b.is_empty())
         .ok_or("no bucket; write s3://bucket/prefix")?;
+    let endpoint = settings.endpoint.as_deref().map(Url::parse);
+    if endpoint.is_some_and(|e| e.is_ok_and(|e| has_credentials(&e))) {
+        return Err("an endpoint holds no credentials; they stand in the server's settings".into());
+    }
     let prefix = Path::from_url_path(url.path()).map_err(|e| e.to_string())?;
     let plain = settings
         .endpoint

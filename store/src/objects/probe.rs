@@ -13,6 +13,21 @@ use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 
 use super::Opened;
 
+/// A key for `what`, under the folder that it is about, which is removed at
+/// once; a crash may leave it. `id` is 32 hexadecimal digits.
+pub(crate) fn scratch(what: &str, id: &str) -> String {
+    format!("_cairn/{what}-{id}")
+}
+
+/// Whether `key` is one that [`scratch`] makes.
+pub(crate) fn is_scratch(key: &str) -> bool {
+    key.rsplit_once('-').is_some_and(|(before, id)| {
+        matches!(before, "_cairn/probe" | "_cairn/clock")
+            && id.len() == 32
+            && id.bytes().all(|b| b.is_ascii_hexdigit())
+    })
+}
+
 /// The race.
 #[derive(Clone, Copy, Debug)]
 pub struct CasProbe {
@@ -65,7 +80,7 @@ impl CasProbe {
     /// Holds the race under `opened`'s folder, and removes its keys.
     pub async fn run(&self, opened: &Opened, ids: &dyn IdSource) -> Result<(), ProbeError> {
         for _ in 0..self.rounds {
-            let name = format!("_cairn/probe-{}", ids.hex128());
+            let name = scratch("probe", &ids.hex128());
             let key = opened.at(&name).prefix;
             let outcome = self.race(&opened.store, &key).await;
             if let Err(error) = opened.store.delete(&key).await

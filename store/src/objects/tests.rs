@@ -218,22 +218,68 @@ async fn an_error_of_the_disk_is_an_error_and_no_object() {
 }
 
 #[tokio::test]
-async fn abandoned_hidden_files_are_swept_and_young_ones_stay() {
+async fn opening_a_folder_removes_nothing_from_it() {
     let folder = tempfile::tempdir().unwrap();
     drop(local(&folder).await);
-    let hidden = |name: &str, age: u64| {
-        let path = folder.path().join("a/b").join(name);
-        let file = std::fs::File::create(&path).unwrap();
-        let now = file.metadata().unwrap().modified().unwrap();
-        file.set_modified(now - Duration::from_secs(age)).unwrap();
-        path
+    let names = ["x.parquet#7", "y.parquet.cairn-staged#7"];
+    let paths = names.map(|name| folder.path().join("a/b").join(name));
+    for path in &paths {
+        let file = std::fs::File::create(path).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    }
+    let store = local(&folder).await.store;
+    assert!(paths.iter().all(|path| path.exists()));
+    assert!(all(&store).await.is_empty(), "neither is listed");
+}
+
+#[tokio::test]
+async fn a_destination_holds_no_credentials_and_the_error_does_not_repeat_them() {
+    let credentials = [
+        "s3://KEY:SECRET@bucket/prefix",
+        "s3://KEY@bucket/prefix",
+        "s3://:SECRET@bucket",
+        "s3://KEY:123/SECRET@bucket",
+        "https://KEY:SECRET@host/bucket",
+    ];
+    // Not even URLs, or not the ones that were meant.
+    let broken = [
+        "s3://KEY:SEC/SECRET@bucket",
+        "s3://KEY:SEC#SECRET@bucket",
+        "file://KEY:SECRET@host/x",
+        "KEY:SECRET@bucket/prefix",
+        "s3://KEY:SECRET",
+    ];
+    let more = [
+        "s3://bucket/prefix?sig=SECRET",
+        "s3://bucket/prefix#SECRET",
+        "file:///folder?SECRET",
+        "file:///folder#SECRET",
+    ];
+    let settings = ObjectSettings::default();
+    for url in credentials.iter().chain(&broken).chain(&more) {
+        let error = open(url, &settings).await.unwrap_err();
+        let shown = format!("{error} {error:?}").to_uppercase();
+        assert!(!shown.contains("SECRET"), "{error}");
+        assert!(!shown.contains("KEY"), "{error}");
+        if credentials.contains(url) {
+            assert!(error.to_string().contains("no credentials"), "{error}");
+        }
+        if more.contains(url) {
+            assert!(error.to_string().contains("no query"), "{error}");
+        }
+    }
+    let settings = ObjectSettings {
+        endpoint: Some("https://KEY:SECRET@host".to_owned()),
+        credentials: BTreeMap::from([("anonymous".to_owned(), "true".to_owned())]),
+        ..ObjectSettings::default()
     };
-    let old = hidden("x.parquet#7", 2 * 86_400);
-    let young = hidden("y.parquet#8", 60);
-    let other = hidden("z#a", 2 * 86_400);
-    local(&folder).await;
-    assert!(!old.exists());
-    assert!(young.exists() && other.exists());
+    let error = open("s3://bucket", &settings).await.unwrap_err();
+    assert!(error.to_string().contains("no credentials"), "{error}");
+    assert!(!error.to_string().contains("SECRET"), "{error}");
+    // What only looks like it is a place.
+    for url in ["s3://bucket/me@work", "file:///a/b@c:d", "file:///a/%23%3F"] {
+        check_url(url).unwrap();
+    }
 }
 
 #[tokio::test]

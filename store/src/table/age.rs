@@ -5,7 +5,7 @@
 //! is removed on the word of one of them alone.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use cairn_schemas::Micros;
 use futures::{StreamExt, TryStreamExt};
@@ -16,8 +16,9 @@ use serde_json::{Value, json};
 use super::commit::with_info;
 use super::error::TableError;
 use super::log::versioned;
+use super::names::is_own_folder;
 use super::state::{LiveFile, State, under};
-use super::{Head, Table};
+use super::{Head, Table, scratch};
 
 /// The `appId` that every maintenance commit carries: of two that started from
 /// one version, other engines too let only one through.
@@ -166,6 +167,8 @@ impl Table {
 
     /// Deletes the objects that the table let go of longer ago than `grace`,
     /// and those that it never listed and that are older than its other grace.
+    /// Only data files that this table's own writer made are ever deleted, by
+    /// their names; and on local disk what a crash left of its writes.
     pub async fn vacuum(&self, grace: VacuumGrace) -> Result<VacuumReport, TableError> {
         // By the earlier of two clocks: a machine whose own jumped ahead would
         // take another writer's newest file for an old orphan.
@@ -206,15 +209,18 @@ impl Table {
         }
         self.delete(doomed, "vacuum").await?;
         // Should one have escaped the list, it is an orphan to the next run.
-        let mut head = self.head.lock().await;
-        head.state.removed.retain(|_, at| *at >= removed_before);
+        {
+            let mut head = self.head.lock().await;
+            head.state.removed.retain(|_, at| *at >= removed_before);
+        }
+        self.sweep(orphan_before).await?;
         Ok(report)
     }
 
     /// What time it is in the store, in milliseconds: that of an object put
     /// there just now.
     async fn store_time(&self) -> Result<i64, TableError> {
-        let key = self.log.key(&format!("_cairn/clock-{}", self.ids.hex128()));
+        let key = self.log.key(&scratch("clock", &self.ids.hex128()));
         let asked = async {
             self.log.store.put(&key, PutPayload::from("")).await?;
             self.log.store.head(&key).await
@@ -227,16 +233,29 @@ impl Table {
         Ok(meta.last_modified.timestamp_millis())
     }
 
-    /// Every data object under the table's folder.
+    /// Removes the hidden files in the table's own folders that were last
+    /// written before `before`.
+    async fn sweep(&self, before: i64) -> Result<(), TableError> {
+        let (Some(local), Ok(before)) = (&self.local, u64::try_from(before)) else {
+            return Ok(());
+        };
+        let before = SystemTime::UNIX_EPOCH + Duration::from_millis(before);
+        local
+            .sweep(&self.log.root, is_own_folder, before)
+            .await
+            .map_err(|e| self.log.unavailable("removing what a crash left", e))
+    }
+
+    /// Every data file under the table's folder that its own writer made. A
+    /// folder may hold more than the table: what is not known to be ours by
+    /// its name must never get on this list, for what is on it gets deleted.
     async fn objects(&self) -> Result<Vec<ObjectMeta>, TableError> {
-        let log = self.log.key("_delta_log");
         self.log
             .store
             .list(Some(&self.log.root))
             .try_filter(|o| {
-                let data =
-                    o.location.as_ref().ends_with(".parquet") && !o.location.prefix_matches(&log);
-                futures::future::ready(data)
+                let ours = self.names.made(&relative(&self.log.root, &o.location));
+                futures::future::ready(ours)
             })
             .try_collect()
             .await
@@ -272,24 +291,27 @@ impl Table {
 
     pub(super) async fn try_clean_log(&self, upto: i64) -> Result<u64, TableError> {
         let folder = self.log.key("_delta_log");
-        let metas: Vec<ObjectMeta> = self
+        let metas: Vec<(i64, ObjectMeta)> = self
             .log
             .store
             .list(Some(&folder))
+            .try_filter_map(|m| {
+                let version = versioned(&folder, &m).map(|(version, _)| version);
+                futures::future::ok(version.map(|version| (version, m)))
+            })
             .try_collect()
             .await
             .map_err(|e| self.log.unavailable("listing the log", e))?;
-        let Some(newest) = metas.iter().map(|m| m.last_modified).max() else {
+        let Some(newest) = metas.iter().map(|(_, m)| m.last_modified).max() else {
             return Ok(0);
         };
         let keep_from = newest.timestamp_millis() - millis(self.options.log_retention);
         let old: Vec<Path> = metas
             .into_iter()
-            .filter(|m| {
-                versioned(m).is_some_and(|(version, _)| version < upto)
-                    && m.last_modified.timestamp_millis() < keep_from
+            .filter(|(version, m)| {
+                *version < upto && m.last_modified.timestamp_millis() < keep_from
             })
-            .map(|m| m.location)
+            .map(|(_, m)| m.location)
             .collect();
         let count = old.len() as u64;
         self.delete(old, "cleaning the log").await?;
@@ -311,7 +333,7 @@ fn millis(duration: Duration) -> i64 {
 }
 
 /// `key` as the log names it.
-fn relative(root: &Path, key: &Path) -> String {
+pub(super) fn relative(root: &Path, key: &Path) -> String {
     match key.prefix_match(root) {
         Some(parts) => under(&Path::default(), &parts.collect()).to_string(),
         None => key.to_string(),

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use super::error::TableError;
 use super::log;
+use super::names::DataName;
 use super::parquet::{Encoded, encode};
 use super::state::{COMMIT_ID, COMMIT_LINES, Entry, State};
 use super::{Head, Listing, Table};
@@ -182,8 +183,12 @@ impl Table {
     ) -> Result<Add, TableError> {
         let Encoded { day, bytes, facts } = file;
         let date = date_text(day);
-        let (first, next) = facts.span();
-        let path = format!("ingest_date={date}/{first:012}-{next:012}-{id}-{number}.parquet");
+        let path = self.names.path(DataName {
+            day,
+            span: facts.span(),
+            commit: id,
+            number,
+        });
         let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
         self.put_object(&path, bytes).await?;
         Ok(Add {

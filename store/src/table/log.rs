@@ -52,9 +52,15 @@ struct LastCheckpoint {
     version: i64,
 }
 
-/// The version and the rest of a name in `_delta_log`.
-pub(super) fn versioned(meta: &ObjectMeta) -> Option<(i64, String)> {
-    let name = meta.location.filename()?;
+/// The version and the rest of a name right in `folder`, which is `_delta_log`:
+/// what lies deeper is not this log's.
+pub(super) fn versioned(folder: &Path, meta: &ObjectMeta) -> Option<(i64, String)> {
+    let mut parts = meta.location.prefix_match(folder)?;
+    let (first, deeper) = (parts.next()?, parts.next());
+    if deeper.is_some() {
+        return None;
+    }
+    let name = first.as_ref();
     let (digits, rest) = (name.get(..20)?, name.get(20..)?);
     Some((digits.parse().ok()?, rest.to_owned()))
 }
@@ -224,7 +230,7 @@ impl DeltaLog {
             .await
             .map_err(|e| self.unavailable("listing the log", e))?
         {
-            match versioned(&meta) {
+            match versioned(&folder, &meta) {
                 Some((version, rest)) if rest == ".json" => {
                     found.newest = found.newest.max(Some(version));
                 }

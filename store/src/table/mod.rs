@@ -10,6 +10,7 @@
 //!
 //! - [`spec`]: what a table is, and how it is kept
 //! - [`parquet`] and [`facts`]: rows become sorted files, and what is known of them
+//! - [`names`]: which objects are the table's own
 //! - [`commit`]: the one durable act
 //! - [`state`] and [`log`]: the Delta log, read and written
 //! - [`read`]: rows come back
@@ -23,6 +24,7 @@ mod error;
 mod facts;
 mod log;
 mod merge;
+mod names;
 mod parquet;
 mod read;
 mod spec;
@@ -34,6 +36,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use cairn_schemas::columns::PARTITION_COLUMN;
 use cairn_schemas::{Clock, IdSource, Micros, Position};
+use futures::TryStreamExt;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use parking_lot::RwLock;
@@ -48,9 +51,10 @@ pub use error::TableError;
 pub use read::RowStream;
 pub use spec::{ParquetOptions, TableOptions, TableSpec};
 
-use crate::objects::Opened;
+use crate::objects::{DurableLocal, Opened, is_scratch, scratch};
 use crate::view::DataFile;
 use log::DeltaLog;
+use names::DataNames;
 use state::State;
 
 /// What a table lists at one version.
@@ -69,6 +73,9 @@ pub struct Table {
     options: TableOptions,
     layout: parquet::Layout,
     log: DeltaLog,
+    names: DataNames,
+    /// The disk, where the table lies on one.
+    local: Option<DurableLocal>,
     store_url: Url,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
@@ -112,7 +119,8 @@ impl fmt::Debug for Table {
 impl Table {
     /// Opens the table that lies in `opened`'s folder, or makes it there. Two
     /// may do so at once: one makes it, both open it. Refuses a table with
-    /// other columns, other properties, or features that Cairn does not know.
+    /// other columns, other properties, or features that Cairn does not know,
+    /// and makes none where anything else lies.
     pub async fn open_or_create(
         opened: &Opened,
         spec: TableSpec,
@@ -142,6 +150,8 @@ impl Table {
         };
         Ok(Self {
             layout: parquet::Layout::new(&spec, &options.parquet),
+            names: DataNames::new(&state.metadata.id),
+            local: opened.local.clone(),
             store_url: opened.store_url.clone(),
             maintenance: tokio::sync::Mutex::new(()),
             head: tokio::sync::Mutex::new(Head {
@@ -235,7 +245,7 @@ fn listing(state: &State) -> Arc<Listing> {
     })
 }
 
-/// Puts the table's first entry. Losing the race for it is as good.
+/// Makes the table, where nothing else lies. Losing the race for it is as good.
 async fn create(
     log: &DeltaLog,
     spec: &TableSpec,
@@ -248,6 +258,18 @@ async fn create(
             table: spec.name.clone(),
             reason: format!("Delta has no type for column {column}"),
         })?;
+    // (1) Nothing else may lie there: what Cairn makes of the place and what
+    // somebody else does would get in each other's way.
+    if let Some(other) = foreign(log).await? {
+        // Unless another made the table since it was looked for.
+        return log.load().await?.ok_or_else(|| TableError::Refused {
+            table: spec.name.clone(),
+            reason: format!("something else lies there ({other}); give the table an empty place"),
+        });
+    }
+    // (2) The log's first entry, which is the table. A crash before it leaves
+    // nothing that (1) sees, so the next start makes the table; a crash after
+    // it leaves the table.
     let put = log.put(0, log::encode(&actions)).await;
     // Whatever the answer: what lies there now is the table.
     match (log.load().await?, put) {
@@ -258,6 +280,25 @@ async fn create(
             "the store does not show what was put there",
         )),
     }
+}
+
+/// One of the objects in the table's place that no interrupted start of
+/// Cairn's can have left.
+async fn foreign(log: &DeltaLog) -> Result<Option<Path>, TableError> {
+    let mut listing = log.store.list(Some(&log.root));
+    while let Some(meta) = listing
+        .try_next()
+        .await
+        .map_err(|e| log.unavailable("looking whether the place is empty", e))?
+    {
+        let relative = age::relative(&log.root, &meta.location);
+        // Without a name and bytes: how consoles show an empty folder.
+        let folder = relative.is_empty() && meta.size == 0;
+        if !folder && !is_scratch(&relative) {
+            return Ok(Some(meta.location));
+        }
+    }
+    Ok(None)
 }
 
 fn first_entry(

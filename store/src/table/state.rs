@@ -34,6 +34,7 @@ pub(super) struct Line {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Metadata {
+    pub(super) id: String,
     pub(super) schema_string: String,
     pub(super) partition_columns: Vec<String>,
     pub(super) configuration: BTreeMap<String, Option<String>>,

@@ -3,4 +3,5 @@
 mod aging;
 mod commits;
 mod compaction;
+mod neighbours;
 mod support;

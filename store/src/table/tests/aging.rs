@@ -14,7 +14,7 @@ use crate::table::{CompactPolicy, Table, TableError, TableOptions, TableSpec, Va
 
 /// A table whose clock is `clock`, with ten rows of each of `days` days that
 /// end today.
-async fn aged(opened: &Opened, clock: &Arc<TestClock>, days: i64) -> Table {
+pub(super) async fn aged(opened: &Opened, clock: &Arc<TestClock>, days: i64) -> Table {
     let table = Table::open_or_create(
         opened,
         TableSpec::events("history"),
@@ -50,7 +50,7 @@ async fn objects(opened: &Opened) -> usize {
         .count()
 }
 
-const NO_GRACE: VacuumGrace = VacuumGrace {
+pub(super) const NO_GRACE: VacuumGrace = VacuumGrace {
     removed: Duration::ZERO,
     orphans: Duration::ZERO,
 };
@@ -114,10 +114,9 @@ async fn orphans_go_and_nothing_else() {
     let (opened, clock) = (memory(), clock());
     clock.0.store(i64::MAX / 2, Ordering::SeqCst);
     let table = aged(&opened, &clock, 3).await;
-    let orphan = opened.at("ingest_date=2025-11-22/000000000000-000000000009-x-0.parquet");
     opened
         .store
-        .put(&orphan.prefix, PutPayload::from("half a file"))
+        .put(&orphan_of(&table), PutPayload::from("half a file"))
         .await
         .unwrap();
     let young = table.vacuum(VacuumGrace::default()).await.unwrap();

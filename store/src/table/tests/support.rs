@@ -26,6 +26,7 @@ use object_store::{
 };
 
 use crate::objects::Opened;
+use crate::table::names::DataName;
 use crate::table::{Table, TableError, TableOptions, TableSpec};
 
 pub(super) const DAY: i64 = 86_400_000_000;
@@ -318,4 +319,15 @@ pub(super) fn collect(batch: &RecordBatch, all: &mut BTreeMap<i64, String>) {
 /// What [`rows`] has to be after the offsets `0..next`.
 pub(super) fn expected(next: i64) -> BTreeMap<i64, String> {
     (0..next).map(|o| (o, raw(o))).collect()
+}
+
+/// The name of a file that a crash of `table`'s writer could have left.
+pub(super) fn orphan_of(table: &Table) -> Path {
+    let name = table.names.path(DataName {
+        day: Micros(NOON).day(),
+        span: (0, 9),
+        commit: &TestIds.hex128(),
+        number: 0,
+    });
+    table.log.key(&name)
 }
