@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 
-use super::fixture::{A, B, C, auditor, organization_within, rows, small};
+use super::fixture::{A, B, C, auditor, auditor_of_all, organization_within, rows, small};
 use crate::Limits;
 use crate::error::{ErrorKind, Exceeded};
 
@@ -205,10 +205,10 @@ async fn a_bound_that_is_not_met_does_not_refuse() {
         rows(&full.engine, &auditor(&[A]), sql).await.unwrap(),
         [format!("{longest}|{longest}|300")]
     );
-    // Each row by itself is little; together they are too much.
-    let sql = "SELECT count(replace(repeat(raw, 100), 'e', repeat('b', 200))) FROM history a, \
-               (SELECT 1 FROM history LIMIT 5) b";
-    let told = rows(&full.engine, &auditor(&[A]), sql).await;
+    // Each row by itself is little; those of one file together are too much.
+    let full = organization_within(&[A, B, C], small()).await;
+    let sql = "SELECT count(replace(repeat(raw, 800), 'e', repeat('b', 400))) FROM history";
+    let told = rows(&full.engine, &auditor_of_all(), sql).await;
     let kind = told.map_err(|e| e.kind);
     assert_eq!(kind, Err(ErrorKind::Limit(Exceeded::Memory)));
 }
