@@ -16,8 +16,11 @@ use cairn_schemas::columns::{EVENT_COLUMNS, QUARANTINE_COLUMNS, event_schema, qu
 use cairn_schemas::control::Principal;
 use cairn_store::view::{TableName, Tables};
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
+use datafusion::common::internal_err;
+use datafusion::datasource::ViewTable;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreRegistry;
+use datafusion::logical_expr::LogicalPlan;
 use parking_lot::Mutex;
 
 use crate::error::QueryError;
@@ -63,6 +66,14 @@ impl Entry {
         }
     }
 
+    /// The question that it stands for, if it is a view.
+    pub(crate) fn view_sql(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::System(table) => table.view_sql(),
+            Kind::Events(_) | Kind::Information => None,
+        }
+    }
+
     /// The sentence about one of its columns.
     pub(crate) fn comment_of(&self, column: &Field) -> String {
         let listed = match &self.kind {
@@ -104,16 +115,18 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    pub(crate) fn new(
+    pub(crate) async fn new(
         tables: Arc<dyn Tables>,
         system: &[Arc<dyn SystemTable>],
         principal: Principal,
         footers: Arc<Footers>,
         stores: Arc<Stores>,
     ) -> Arc<Self> {
-        let scope = Scope::from(principal.readable());
+        let readable = principal.readable();
+        let known = tables.names(&readable).await;
+        let scope = Scope::from(readable);
         Arc::new(Self {
-            entries: entries(tables.as_ref(), system),
+            entries: entries(known, system),
             tables,
             principal,
             scope,
@@ -124,7 +137,7 @@ impl Names {
         })
     }
 
-    /// All that can be asked for, in the order of SHOW TABLES.
+    /// All that the principal may be told of, in the order of SHOW TABLES.
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
     }
@@ -134,15 +147,59 @@ impl Names {
         self.touched.lock().iter().cloned().collect()
     }
 
-    /// The table of that name. A trail answers to its exact name and to its
-    /// lower-case form, which is what an unquoted name becomes; two trails
-    /// never share the latter.
+    /// The table of that name. A trail answers to its name in whatever case,
+    /// for an unquoted name comes in lower case; two trails never differ by
+    /// case alone.
     pub(crate) fn find(&self, schema: &str, name: &str) -> Option<&Entry> {
         self.entries.iter().find(|e| {
             e.schema == schema
-                && (e.name == name
-                    || matches!(&e.kind, Kind::Events(TableName::Trail(t)) if t.folded() == name))
+                && match &e.kind {
+                    Kind::Events(TableName::Trail(_)) => e.name.eq_ignore_ascii_case(name),
+                    _ => e.name == name,
+                }
         })
+    }
+
+    /// The table of that name, also of a trail that the principal is not told
+    /// of: whoever knows its name may ask for the rows of their own accounts,
+    /// as they may ask history for them.
+    pub(crate) async fn table(
+        &self,
+        schema: &str,
+        name: &str,
+    ) -> Result<Option<Arc<dyn TableProvider>>> {
+        if let Some(entry) = self.find(schema, name) {
+            return self.provider(entry).await;
+        }
+        if schema != TRAILS {
+            return Ok(None);
+        }
+        let Ok(trail) = TrailName::new(&name.to_ascii_lowercase()) else {
+            return Ok(None);
+        };
+        let entry = events(TRAILS, trail.as_str(), TableName::Trail(trail.clone()), "");
+        self.provider(&entry).await
+    }
+
+    /// Makes the view `entry` stand for `plan`, which was made of its question
+    /// with these very names.
+    pub(crate) async fn define(&self, entry: &Entry, plan: LogicalPlan) -> Result<(), QueryError> {
+        let columns = entry.columns();
+        let (wanted, made) = (columns.fields(), plan.schema().fields());
+        if !wanted
+            .iter()
+            .map(|f| f.name())
+            .eq(made.iter().map(|f| f.name()))
+        {
+            let name = &entry.name;
+            return Err(QueryError::internal(format!(
+                "the view {name} does not have its own columns"
+            )));
+        }
+        let view = Arc::new(ViewTable::new(plan, None));
+        self.touched.lock().insert(entry.name.clone());
+        self.resolved.lock().await.insert(entry.name.clone(), view);
+        Ok(())
     }
 
     async fn provider(&self, entry: &Entry) -> Result<Option<Arc<dyn TableProvider>>> {
@@ -174,6 +231,9 @@ impl Names {
                     footers,
                 ))
             }
+            Kind::System(table) if table.view_sql().is_some() => {
+                return internal_err!("the view {name} was not planned before it was looked up");
+            }
             Kind::System(table) => {
                 let rows = table.rows(&self.principal).await?;
                 RowsTable::new(table.schema(), rows)?
@@ -198,16 +258,19 @@ fn canonical(table: &TableName) -> String {
     }
 }
 
-fn entries(tables: &dyn Tables, system: &[Arc<dyn SystemTable>]) -> Vec<Entry> {
-    let events = |schema, name: &str, table, comment: &str| Entry {
+fn events(schema: &'static str, name: &str, table: TableName, comment: &str) -> Entry {
+    Entry {
         schema,
         name: name.to_owned(),
         kind: Kind::Events(table),
         comment: comment.to_owned(),
-    };
+    }
+}
+
+fn entries(known: Vec<TableName>, system: &[Arc<dyn SystemTable>]) -> Vec<Entry> {
     let mut all = Vec::new();
     let mut trails: Vec<TrailName> = Vec::new();
-    for table in tables.names() {
+    for table in known {
         match table {
             TableName::History => {
                 let comment = "Every event of the last 90 days.";
@@ -384,10 +447,7 @@ impl SchemaProvider for OneSchema {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
-        match self.names.find(self.schema, name) {
-            Some(entry) => self.names.provider(entry).await,
-            None => Ok(None),
-        }
+        self.names.table(self.schema, name).await
     }
 
     fn table_exist(&self, name: &str) -> bool {

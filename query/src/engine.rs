@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use crate::catalog::Names;
+use crate::catalog::{CATALOG, Names, PUBLIC};
 use crate::coop::{Until, stoppable};
 use crate::describe;
 use crate::error::{Exceeded, QueryError};
@@ -231,21 +231,22 @@ impl Job {
             self.principal.clone(),
             Arc::clone(&self.shared.footers),
             Arc::clone(&stores),
-        );
+        )
+        .await;
         let made = match ask {
             Ask::Tables { schema, like } => {
                 describe::tables(&names, schema.as_deref(), like.as_deref())?
             }
             Ask::Columns { table, like } => describe::columns(&names, &table, like.as_deref())?,
             Ask::Plan(statement) => {
-                let session = self.session(&names, stores)?;
-                let logical = logical_plan(&session, &names, statement).await?;
+                let mut session = self.session(&names, stores)?;
+                let logical = logical_plan(&mut session, &names, statement).await?;
                 let physical = physical_plan(&session, &logical).await?;
                 describe::plans(&logical, physical.as_ref())?
             }
             Ask::Rows(statement) => {
-                let session = self.session(&names, stores)?;
-                let logical = logical_plan(&session, &names, statement).await?;
+                let mut session = self.session(&names, stores)?;
+                let logical = logical_plan(&mut session, &names, statement).await?;
                 let logical =
                     stoppable(logical, &self.until).map_err(|e| QueryError::planning(&e))?;
                 let physical = physical_plan(&session, &logical).await?;
@@ -295,9 +296,10 @@ impl Job {
     }
 }
 
-/// From text to a plan that does nothing but read, optimised.
+/// From text to a plan that does nothing but read, optimised. Sets the session
+/// to batches that suit the plan.
 async fn logical_plan(
-    session: &SessionState,
+    session: &mut SessionState,
     names: &Names,
     statement: Statement,
 ) -> Result<LogicalPlan, QueryError> {
@@ -306,14 +308,48 @@ async fn logical_plan(
         .resolve_table_references(&statement)
         .map_err(planning)?
     {
-        describe::find(names, &reference)?;
+        match describe::find(names, &reference) {
+            Ok(entry) => {
+                if let Some(sql) = entry.view_sql() {
+                    let plan = view_plan(session, sql).await?;
+                    names.define(entry, plan).await?;
+                }
+            }
+            // The words are those for a table that is not there at all, and
+            // are kept for that.
+            Err(error) => {
+                let schema = reference.schema().unwrap_or(PUBLIC);
+                let own = reference.catalog().is_none_or(|c| c == CATALOG);
+                let table = match own {
+                    true => names.table(schema, reference.table()).await,
+                    false => Ok(None),
+                };
+                if table.map_err(planning)?.is_none() {
+                    return Err(error);
+                }
+            }
+        }
     }
     let logical = session
         .statement_to_plan(statement)
         .await
         .map_err(planning)?;
-    gate::verify(&logical)?;
+    let calls = gate::verify(&logical)?;
+    let config = session.config_mut();
+    *config = config.clone().with_batch_size(calls.batch_rows());
     session.optimize(&logical).map_err(planning)
+}
+
+/// What a view stands for. It is verified as part of the plan that it comes
+/// into, not here.
+async fn view_plan(session: &SessionState, sql: &str) -> Result<LogicalPlan, QueryError> {
+    let Ask::Rows(statement) = gate::parse(sql, usize::MAX)? else {
+        return Err(QueryError::internal("a view is not a question for rows"));
+    };
+    session
+        .statement_to_plan(statement)
+        .await
+        .map_err(|e| QueryError::planning(&e))
 }
 
 async fn physical_plan(

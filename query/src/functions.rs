@@ -11,7 +11,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::kernels::concat_elements::concat_elements_utf8;
 use arrow::compute::kernels::length::length;
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::compute::{CastOptions, cast_with_options, concat};
 use arrow::datatypes::{DataType, FieldRef, Int64Type};
 use datafusion::common::{DFSchema, ScalarValue, internal_err, plan_err};
 use datafusion::error::Result;
@@ -39,8 +39,10 @@ const LEFT_OUT: &[&str] = &[
     "gen_series",
 ];
 
-/// The most that one call may make of one batch of rows, in bytes.
-const MADE: u64 = 256 << 20;
+/// The most that one call may make of one batch of rows, in bytes. The gate
+/// bounds how many such calls a statement has, and how many rows a batch of
+/// theirs.
+const MADE: u64 = 8 << 20;
 /// The most that a call may make of constants: the result is spread over rows.
 const CONSTANT: u64 = 64 << 10;
 /// The most steps that one call may take over one batch of rows.
@@ -94,6 +96,13 @@ const BOUNDED: &[(&str, Size)] = &[
     ("levenshtein", Size::Product),
 ];
 
+const JOINED: &str = "text_concat";
+
+/// Whether the function can make a long text or list of short ones.
+pub(crate) fn grows(name: &str) -> bool {
+    name == JOINED || BOUNDED.iter().any(|(bounded, _)| *bounded == name)
+}
+
 /// Every scalar function on offer.
 pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
     SessionStateDefaults::default_scalar_functions()
@@ -116,6 +125,7 @@ fn too_big() -> QueryError {
         Exceeded::Memory,
         "an expression of the query makes too long a text or list",
     )
+    .with_hint("give it less to work on: shorten the text, or extract the part that matters first")
 }
 
 /// What is counted of an argument.
@@ -184,8 +194,26 @@ fn counted(array: &ArrayRef, of: Of) -> Result<Vec<u64>> {
 }
 
 impl Size {
+    /// Whether what is reckoned is more than what is made as a rule: as if each
+    /// letter were replaced.
+    fn is_upper_bound(self) -> bool {
+        matches!(
+            self,
+            Self::Replace | Self::Match | Self::ReplaceItems | Self::Separate
+        )
+    }
+
     /// Fails if a call with these arguments makes, or takes, too much.
     fn check(self, args: &ScalarFunctionArgs) -> Result<()> {
+        match self.pieces(args)?.as_slice() {
+            [] | [_] => Ok(()),
+            _ => Err(too_big().into()),
+        }
+    }
+
+    /// Cuts the rows into pieces of which none makes, or takes, too much; one
+    /// after the other, by their lengths. Fails if there is none so short.
+    fn pieces(self, args: &ScalarFunctionArgs) -> Result<Vec<usize>> {
         let args_of = |i: usize, of: Of| match args.args.get(i) {
             Some(arg) => Counts::of(arg, of),
             None => Ok(Counts(vec![0])),
@@ -220,14 +248,20 @@ impl Size {
             (_, true) => (1, CONSTANT),
             (_, false) => (args.number_rows, MADE),
         };
-        let mut all = 0u64;
+        let (mut pieces, mut start, mut piece) = (vec![], 0, 0u64);
         for row in 0..rows {
-            all = all.saturating_add(of_row(row));
-            if all > most {
+            let one = of_row(row);
+            if one > most {
                 return Err(too_big().into());
             }
+            piece = piece.saturating_add(one);
+            if piece > most {
+                pieces.push(row - start);
+                (start, piece) = (row, one);
+            }
         }
-        Ok(())
+        pieces.push(rows - start);
+        Ok(pieces)
     }
 }
 
@@ -266,8 +300,39 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        self.size.check(&args)?;
-        self.inner.invoke_with_args(args)
+        let pieces = self.size.pieces(&args)?;
+        match pieces.as_slice() {
+            [] | [_] => self.inner.invoke_with_args(args),
+            many if self.size.is_upper_bound() => self.by_pieces(&args, many),
+            _ => Err(too_big().into()),
+        }
+    }
+}
+
+impl Bounded {
+    /// Some rows at a time, until what was really made is too much.
+    fn by_pieces(&self, args: &ScalarFunctionArgs, lengths: &[usize]) -> Result<ColumnarValue> {
+        let (mut made, mut size, mut start) = (vec![], 0u64, 0);
+        for &length in lengths {
+            let some = args.args.iter().map(|arg| match arg {
+                ColumnarValue::Array(array) => ColumnarValue::Array(array.slice(start, length)),
+                scalar @ ColumnarValue::Scalar(_) => scalar.clone(),
+            });
+            let piece = self.inner.invoke_with_args(ScalarFunctionArgs {
+                args: some.collect(),
+                number_rows: length,
+                ..args.clone()
+            })?;
+            let piece = piece.into_array(length)?;
+            size += piece.to_data().get_slice_memory_size()? as u64;
+            if size > MADE {
+                return Err(too_big().into());
+            }
+            made.push(piece);
+            start += length;
+        }
+        let made: Vec<&dyn Array> = made.iter().map(AsRef::as_ref).collect();
+        Ok(ColumnarValue::Array(concat(&made)?))
     }
 }
 
@@ -279,7 +344,7 @@ struct Joined {
 
 impl ScalarUDFImpl for Joined {
     fn name(&self) -> &str {
-        "text_concat"
+        JOINED
     }
 
     fn schema_name(&self, args: &[Expr]) -> Result<String> {

@@ -6,11 +6,11 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan};
 use datafusion::sql::parser::{DFParserBuilder, ExplainStatement, Statement};
 use datafusion::sql::sqlparser::ast::{
     Expr, ObjectName, Query, ShowStatementFilter, ShowStatementFilterPosition,
@@ -21,6 +21,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use crate::error::{Exceeded, QueryError, parse_error};
+use crate::functions;
 use crate::scan::EventTable;
 use crate::session::DEPTH;
 use crate::system::RowsTable;
@@ -35,6 +36,11 @@ const SETS: usize = 100;
 const PLAN_NODES: usize = 1000;
 /// How many joins a plan may have.
 const JOINS: usize = 24;
+/// How many calls that can make much of little a plan may have: what each makes
+/// of one batch is bounded, and all of it may be there at a time.
+const GROWING: usize = 64;
+/// How many calls of functions in all.
+const CALLS: usize = 256;
 
 /// What a statement asks for.
 #[derive(Debug)]
@@ -297,8 +303,55 @@ fn check_query(query: &Query) -> Result<(), QueryError> {
     }
 }
 
-/// Whether the plan does nothing but read our own tables.
-pub(crate) fn verify(plan: &LogicalPlan) -> Result<(), QueryError> {
+/// The calls of scalar functions in a plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Calls {
+    /// All of them.
+    all: usize,
+    /// Those that can make long texts and lists of short ones.
+    growing: usize,
+}
+
+impl Calls {
+    /// How many rows the plan should work on at a time. What calls make of one
+    /// batch is there at the same time, and in no memory pool: the more calls,
+    /// the fewer rows.
+    pub(crate) fn batch_rows(self) -> usize {
+        let most = if self.growing > 0 { 1024 } else { 8192 };
+        (65_536 / self.all.max(1)).clamp(128, most)
+    }
+
+    fn count(&mut self, node: &LogicalPlan) -> Result<(), DataFusionError> {
+        node.apply_expressions(|e| {
+            e.apply(|e| {
+                match e {
+                    PlanExpr::ScalarFunction(call) => {
+                        self.all += 1;
+                        self.growing += usize::from(functions::grows(call.func.name()));
+                    }
+                    PlanExpr::HigherOrderFunction(_) => {
+                        self.all += 1;
+                        self.growing += 1;
+                    }
+                    _ => {}
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })?;
+        if self.all <= CALLS && self.growing <= GROWING {
+            return Ok(());
+        }
+        let text = format!(
+            "the query calls more than {CALLS} functions, or more than {GROWING} that make texts or lists"
+        );
+        let error = QueryError::limit(Exceeded::Statement, text);
+        Err(error.with_hint("ask in several queries").into())
+    }
+}
+
+/// Whether the plan does nothing but read our own tables, and not too much of
+/// anything; and how many functions it calls.
+pub(crate) fn verify(plan: &LogicalPlan) -> Result<Calls, QueryError> {
     SQLOptions::new()
         .with_allow_ddl(false)
         .with_allow_dml(false)
@@ -306,12 +359,14 @@ pub(crate) fn verify(plan: &LogicalPlan) -> Result<(), QueryError> {
         .verify_plan(plan)
         .map_err(|_| QueryError::forbidden("nothing but questions is possible here"))?;
     let (mut nodes, mut joins) = (0, 0);
+    let mut calls = Calls::default();
     plan.apply_with_subqueries(|node| {
         nodes += 1;
         if nodes > PLAN_NODES {
             let e = QueryError::limit(Exceeded::Statement, "the query has too many parts");
             return Err(DataFusionError::from(e));
         }
+        calls.count(node)?;
         match node {
             LogicalPlan::Join(_) => {
                 joins += 1;
@@ -345,5 +400,5 @@ pub(crate) fn verify(plan: &LogicalPlan) -> Result<(), QueryError> {
         Ok(TreeNodeRecursion::Continue)
     })
     .map_err(|e| QueryError::planning(&e))?;
-    Ok(())
+    Ok(calls)
 }

@@ -15,8 +15,8 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use crate::error::QueryError;
 
-/// A table that `serve` fills in. It is asked once per statement, for one
-/// principal, and decides by that principal which rows to give.
+/// A table that `serve` fills in: with rows, or as a view. Rows are asked for
+/// once per statement, for one principal, who decides which are given.
 #[async_trait]
 pub trait SystemTable: Send + Sync + std::fmt::Debug {
     /// Its name in the schema `public`: lower case, no quoting needed.
@@ -28,8 +28,18 @@ pub trait SystemTable: Send + Sync + std::fmt::Debug {
     /// One sentence about it.
     fn comment(&self) -> &str;
 
-    /// Its rows, for this principal.
-    async fn rows(&self, principal: &Principal) -> Result<Vec<RecordBatch>, QueryError>;
+    /// The question that it stands for, if it is a view. It becomes part of the
+    /// statement's own plan: over the same snapshot, for the same principal,
+    /// within the same limits. It may ask of event tables, and of no other
+    /// view; its columns have the names that [`SystemTable::schema`] has.
+    fn view_sql(&self) -> Option<&str> {
+        None
+    }
+
+    /// Its rows, for this principal. A view is never asked for them.
+    async fn rows(&self, _principal: &Principal) -> Result<Vec<RecordBatch>, QueryError> {
+        Ok(vec![])
+    }
 }
 
 /// Rows already chosen for the principal.

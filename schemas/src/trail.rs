@@ -7,9 +7,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{TrailId, TrailName};
+use crate::ids::{AccountId, TrailId, TrailName};
 use crate::position::{Partition, Position};
-use crate::selector::{EventFacts, Refusal, Selector};
+use crate::selector::{Among, EventFacts, Refusal, Selector};
 use crate::time::Micros;
 
 /// Whether a trail delivers; ActionTrail's three states.
@@ -162,6 +162,23 @@ impl Trail {
     /// Whether it was deleted.
     pub fn is_deleted(&self) -> bool {
         self.latest().change == TrailChange::Deleted
+    }
+
+    /// Whether a reader of these accounts may be told of the trail: that it is
+    /// there, its name, what it takes.
+    ///
+    /// One who reads only some accounts is told of it only if every version
+    /// names its accounts one by one, and all of them are the reader's: older
+    /// versions can be looked at too, and the rows that they took are there
+    /// still. A trail of all accounts tells of accounts that are not the reader's.
+    pub fn visible_to(&self, readable: &Among<AccountId>) -> bool {
+        let Among::Only(mine) = readable else {
+            return true;
+        };
+        self.versions.iter().all(|v| match &v.selector.accounts {
+            Among::All => false,
+            Among::Only(theirs) => theirs.is_subset(mine),
+        })
     }
 
     /// Appends the next version.

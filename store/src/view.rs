@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use cairn_schemas::selector::Among;
 use cairn_schemas::{AccountId, Micros, Partition, TrailName};
 use object_store::ObjectStore;
 use object_store::path::Path;
@@ -105,16 +106,19 @@ pub struct ViewError {
     pub reason: String,
 }
 
-/// Every table that there is. The caller decides who may see what: nothing
-/// here knows of principals.
+/// Every table that there is. Whose rows are seen is the caller's to decide:
+/// nothing here knows of principals, and a snapshot holds every account's.
 #[async_trait]
 pub trait Tables: Send + Sync + fmt::Debug {
-    /// The tables at this moment, deleted trails not among them.
-    fn names(&self) -> Vec<TableName>;
+    /// The tables at this moment that a reader of these accounts may know of:
+    /// trails by [`cairn_schemas::trail::Trail::visible_to`], deleted ones not
+    /// among them.
+    async fn names(&self, readable: &Among<AccountId>) -> Vec<TableName>;
 
     /// The table as it is now: every event acknowledged before the call is in
     /// it (for a trail: every one that it takes). `None` when there is no such
-    /// table. May be called from many tasks; holds nothing after it returns
+    /// table. A trail is found in whatever case its name is written, also one
+    /// that [`Tables::names`] does not tell of. May be called from many tasks; holds nothing after it returns
     /// but the files' names, which stay readable for the vacuum's grace.
     async fn snapshot(&self, table: &TableName) -> Result<Option<TableSnapshot>, ViewError>;
 }

@@ -298,19 +298,27 @@ def test_accounts_come_in_by_their_first_event_and_by_hand(cairn):
 
 def test_quarantined_bytes_can_be_sent_in_again(cairn):
     """What was refused for a reason that has gone comes in, once, with its own bytes."""
-    sender = cairn.token("sender", [ONE])
-    raw = json.dumps(event("later", account=TWO))
+    sender = cairn.token("sender", [ONE, TWO])
+    raw = json.dumps({k: v for k, v in event("later").items() if k not in ("recipientAccountId", "userIdentity")})
     assert cairn.post(raw, token=sender)["refused"] == 1
     assert cairn.post('{"hopeless": 1}\n{"hopeless": 2}', token=sender)["refused"] == 2
     cairn.flush()
     cairn.restart()
     assert cairn.one("SELECT count(*) FROM quarantine") == 3
-    told = cairn.http("POST", "/v1/quarantine/resubmit", json={}, check=200).json()
+    told = cairn.http("POST", "/v1/quarantine/resubmit", json={"account": ONE}, check=200).json()
     assert told["accepted"] == 1
     assert cairn.column(f"SELECT raw FROM history WHERE {SENT}") == [raw]
-    again = cairn.http("POST", "/v1/quarantine/resubmit", json={}, check=200).json()
+    again = cairn.http("POST", "/v1/quarantine/resubmit", json={"account": ONE}, check=200).json()
     assert again["accepted"] == 0
     assert cairn.one(f"SELECT count(*) FROM history WHERE {SENT}") == 1
+
+
+def test_what_its_sender_had_no_right_to_say_needs_to_be_named_to_come_in(cairn):
+    """Under an administrator's rights it would go through unnoticed."""
+    cairn.post(event("foreign", account=TWO), token=cairn.token("sender", [ONE]))
+    told = cairn.http("POST", "/v1/quarantine/resubmit", json={}, check=200).json()
+    assert told["accepted"] == told["refused"] == 0
+    assert cairn.one(f"SELECT count(*) FROM history WHERE {SENT}") == 0
 
 
 def test_one_record_of_the_quarantine_can_be_sent_in_again(cairn):

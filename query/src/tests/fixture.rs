@@ -309,16 +309,29 @@ pub(crate) async fn snapshot(
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct FakeTables(pub(crate) BTreeMap<TableName, TableSnapshot>);
+pub(crate) struct FakeTables {
+    pub(crate) there: BTreeMap<TableName, TableSnapshot>,
+    /// Only those who read all accounts are told of these.
+    pub(crate) untold: BTreeSet<TableName>,
+}
 
 #[async_trait]
 impl Tables for FakeTables {
-    fn names(&self) -> Vec<TableName> {
-        self.0.keys().cloned().collect()
+    async fn names(&self, readable: &Among<AccountId>) -> Vec<TableName> {
+        let told = |t: &&TableName| *readable == Among::All || !self.untold.contains(*t);
+        self.there.keys().filter(told).cloned().collect()
     }
 
     async fn snapshot(&self, table: &TableName) -> Result<Option<TableSnapshot>, ViewError> {
-        Ok(self.0.get(table).cloned())
+        let same = |t: &TableName| match (t, table) {
+            (TableName::Trail(a), TableName::Trail(b)) => a.folded() == b.folded(),
+            _ => t == table,
+        };
+        Ok(self
+            .there
+            .iter()
+            .find(|(t, _)| same(t))
+            .map(|(_, s)| s.clone()))
     }
 }
 
@@ -357,6 +370,37 @@ impl SystemTable for Mine {
         Ok(vec![
             RecordBatch::try_new(self.schema(), vec![Arc::new(who)]).unwrap(),
         ])
+    }
+}
+
+/// A view: what went wrong.
+#[derive(Debug)]
+pub(crate) struct Failures;
+
+#[async_trait]
+impl SystemTable for Failures {
+    fn name(&self) -> &str {
+        "failures"
+    }
+
+    fn schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(vec![
+            Field::new("at", event_schema().field(1).data_type().clone(), true),
+            Field::new("account", DataType::Utf8, true),
+            Field::new("who", DataType::Utf8, true),
+            Field::new("n", DataType::Int64, true),
+        ]))
+    }
+
+    fn comment(&self) -> &str {
+        "What went wrong."
+    }
+
+    fn view_sql(&self) -> Option<&str> {
+        Some(
+            "SELECT event_time AS at, account_id AS account, user_name AS who, \
+             json_get_int(request_parameters, 'n') AS n FROM history WHERE error_code IS NOT NULL",
+        )
     }
 }
 
@@ -417,24 +461,36 @@ pub(crate) async fn organization_within(of: &[&str], limits: Limits) -> Organiza
         .collect();
     let mut tables = FakeTables::default();
     let history = snapshot(&store, "cairn-store://history", &rows, 57, 1140).await;
-    tables.0.insert(TableName::History, history);
+    tables.there.insert(TableName::History, history);
     let writes: Vec<Event> = rows.iter().filter(|e| e.offset % 3 == 0).cloned().collect();
     for name in ["Writes", "my-trail"] {
         let url = format!("cairn-store://{}", name.to_lowercase());
         let snapshot = snapshot(&store, &url, &writes, 100, 600).await;
         let name = TableName::Trail(TrailName::new(name).unwrap());
-        tables.0.insert(name, snapshot);
+        tables.there.insert(name, snapshot);
+    }
+    // A trail of all accounts, and one of B alone, which is there only if B is.
+    let of_b: Vec<Event> = rows.iter().filter(|e| e.account == B).cloned().collect();
+    for (name, rows) in [("Everything", &rows), ("b-only", &of_b)] {
+        if name == "b-only" && rows.is_empty() {
+            continue;
+        }
+        let url = format!("cairn-store://{}", name.to_lowercase());
+        let snapshot = snapshot(&store, &url, rows, 100, 1100).await;
+        let name = TableName::Trail(TrailName::new(name).unwrap());
+        tables.untold.insert(name.clone());
+        tables.there.insert(name, snapshot);
     }
     let held: Vec<Option<&str>> = [Some(A), Some(B), None]
         .into_iter()
         .filter(|a| a.is_none_or(|a| of.contains(&a)))
         .collect();
     tables
-        .0
+        .there
         .insert(TableName::Quarantine, quarantine(&store, &held));
     let engine = Engine::new(
         Arc::new(tables),
-        vec![Arc::new(Mine)],
+        vec![Arc::new(Mine), Arc::new(Failures)],
         limits,
         Arc::new(Noon),
     )

@@ -93,6 +93,14 @@ const QUERIES: &[&str] = &[
     "SELECT * FROM information_schema.views",
     "SELECT * FROM information_schema.schemata ORDER BY 2",
     "SELECT * FROM queries",
+    "SELECT * FROM failures ORDER BY at",
+    "SELECT count(*) FROM failures WHERE account <> '111111111111' OR who LIKE 'secret%'",
+    "SELECT count(*) FROM failures WHERE CAST(who AS INT) > 3",
+    "SELECT sum(CASE WHEN account = '222222222222' THEN 1 / 0 ELSE n END) FROM failures",
+    "DESCRIBE failures",
+    "DESCRIBE trails.\"b-only\"",
+    "SELECT count(*) FROM trails.everything",
+    "SELECT * FROM \"b-only\"",
     "SELECT arrow_typeof(event_time), arrow_typeof(user_name) FROM history LIMIT 1",
     "SELECT now(), current_date",
     // Plans.
@@ -101,6 +109,8 @@ const QUERIES: &[&str] = &[
     "EXPLAIN SELECT a.event_id FROM history a JOIN trails.writes b ON a.event_id = b.event_id WHERE a.user_name LIKE 'x%'",
     "EXPLAIN SELECT event_id FROM history WHERE event_time > now() - INTERVAL '1 hour' AND CAST(user_name AS INT) > 3",
     "EXPLAIN SELECT count(*) FROM quarantine",
+    "EXPLAIN SELECT * FROM failures WHERE at > now() - INTERVAL '1 hour' AND CAST(who AS INT) > 3",
+    "EXPLAIN SELECT max(account_id) FROM trails.everything",
     // Quarantine: what belongs to nobody is for those who see everything.
     "SELECT count(*) FROM quarantine",
     "SELECT count(*) FROM quarantine WHERE account_id IS NULL",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 
-use super::fixture::{A, B, C, auditor, organization_within, rows, small};
+use super::fixture::{A, B, C, auditor, auditor_of_all, organization_within, rows, small};
 use crate::Limits;
 use crate::error::{ErrorKind, Exceeded};
 
@@ -153,6 +153,64 @@ async fn texts_and_lists_of_any_size_are_not_made() {
         rows(&full.engine, &auditor(&[A]), fine).await.unwrap(),
         ["10|4"]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_calls_are_not_made_at_a_time() {
+    let full = organization_within(&[A], small()).await;
+    let columns = |one: &str, n: usize| {
+        let all: Vec<String> = (0..n).map(|i| one.replace('#', &i.to_string())).collect();
+        format!("SELECT {} FROM history", all.join(", "))
+    };
+    let half: Vec<String> = (0..40).map(|i| format!("raw || '{i}' AS a{i}")).collect();
+    let half = format!("SELECT {} FROM history", half.join(", "));
+    for sql in [
+        columns("repeat(raw,30) AS a#", 1000),
+        columns("repeat(raw,30) AS a#", 65),
+        columns("lpad(raw,#) AS a#", 65),
+        columns("upper(raw) AS a#", 257),
+        format!(
+            "SELECT count(*) FROM history WHERE raw IN ('a'{})",
+            ", repeat(raw, 2)".repeat(65)
+        ),
+        // Not by way of a subquery, a CTE or a UNION either.
+        format!("SELECT * FROM ({half}) a, ({half}) b"),
+        format!("WITH x AS ({half}) SELECT a.a1, b.a2 FROM x a JOIN x b ON a.a0 = b.a0"),
+        format!("{half} UNION ALL {half}"),
+        format!("SELECT (SELECT max(a0) FROM ({half}) y) FROM ({half}) z"),
+    ] {
+        let told = rows(&full.engine, &auditor(&[A]), &sql).await;
+        let kind = told.map_err(|e| e.kind);
+        let start: String = sql.chars().take(60).collect();
+        let refused = Err(ErrorKind::Limit(Exceeded::Statement));
+        assert_eq!(kind, refused, "{start}");
+    }
+    for sql in [
+        columns("repeat(raw,30) AS a#", 64),
+        columns("upper(raw) AS a#", 256),
+    ] {
+        let told = rows(&full.engine, &auditor(&[A]), &sql).await;
+        assert_eq!(told.unwrap().len(), 300);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bound_that_is_not_met_does_not_refuse() {
+    let full = organization_within(&[A], small()).await;
+    // If each letter of the 300 texts were replaced, it would be 75 MB.
+    let sql = "SELECT max(length(regexp_replace(repeat(raw, 100), 'eventId', repeat('b', 120), 'g'))), \
+               max(length(replace(repeat(raw, 100), 'eventId', repeat('b', 120)))), count(*) FROM history";
+    let longest = r#"{"eventId": "id-1196"}"#.len() * 100 + 100 * (120 - "eventId".len());
+    assert_eq!(
+        rows(&full.engine, &auditor(&[A]), sql).await.unwrap(),
+        [format!("{longest}|{longest}|300")]
+    );
+    // Each row by itself is little; those of one file together are too much.
+    let full = organization_within(&[A, B, C], small()).await;
+    let sql = "SELECT count(replace(repeat(raw, 800), 'e', repeat('b', 400))) FROM history";
+    let told = rows(&full.engine, &auditor_of_all(), sql).await;
+    let kind = told.map_err(|e| e.kind);
+    assert_eq!(kind, Err(ErrorKind::Limit(Exceeded::Memory)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,14 @@
 //! Names, forms and the cost of reading.
 
+use std::time::Duration;
+
 use arrow::datatypes::DataType;
 use futures::TryStreamExt;
 
-use super::fixture::{A, B, C, auditor, auditor_of_all, batches, organization, rows};
+use super::fixture::{
+    A, B, C, auditor, auditor_of_all, batches, organization, organization_within, rows, small,
+};
+use crate::Limits;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_resolve_as_people_write_them() {
@@ -27,6 +32,7 @@ async fn names_resolve_as_people_write_them() {
         "trails.Writes",
         "trails.\"Writes\"",
         "trails.\"writes\"",
+        "trails.\"WRITES\"",
         "cairn.trails.writes",
         "trails.\"my-trail\"",
     ] {
@@ -50,6 +56,7 @@ async fn tables_and_columns_are_described() {
             "events",
             "quarantine",
             "queries",
+            "failures",
             "Writes",
             "my-trail"
         ]
@@ -166,4 +173,94 @@ async fn files_that_cannot_matter_stay_closed() {
         .await
         .unwrap();
     assert!(full.store.take_read().len() <= 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_is_part_of_the_plan() {
+    let limits = Limits {
+        concurrent: 1,
+        timeout: Duration::from_secs(20),
+        ..small()
+    };
+    // One place, which the statement itself holds: a view that took another
+    // would wait for it until the time is up.
+    let full = organization_within(&[A, B, C], limits).await;
+    let ask = async |principal, sql: &str| rows(&full.engine, &principal, sql).await.unwrap();
+    let count = "SELECT count(*) FROM failures";
+    assert_eq!(ask(auditor_of_all(), count).await, ["120"]);
+    assert_eq!(ask(auditor(&[A]), count).await, ["60"]);
+    assert_eq!(ask(auditor(&[C]), count).await, ["60"]);
+    assert_eq!(ask(auditor(&[]), count).await, ["0"]);
+    let newest = "SELECT at, f.account, who, n FROM public.failures f ORDER BY at DESC LIMIT 1";
+    assert_eq!(
+        ask(auditor(&[A]), newest).await,
+        [format!("2026-11-20T19:40:00Z|{A}|4|1180")]
+    );
+    let joined = "SELECT count(*) FROM failures f JOIN history h ON h.event_time = f.at \
+                  JOIN failures g ON g.at = f.at WHERE EXISTS (SELECT 1 FROM failures)";
+    assert_eq!(ask(auditor(&[A]), joined).await, ["60"]);
+    assert_eq!(ask(auditor(&[A]), "DESCRIBE failures").await.len(), 4);
+
+    // What is asked of the view is asked of history: files that cannot matter
+    // stay closed.
+    full.store.take_read();
+    let hour = "SELECT count(*) FROM failures WHERE at >= '2026-11-20T06:00:00Z' \
+                AND at < '2026-11-20T06:30:00Z'";
+    assert_eq!(ask(auditor_of_all(), hour).await, ["3"]);
+    assert!(full.store.take_read().len() <= 2);
+    let stream = full.engine.query(&auditor(&[A]), count).await.unwrap();
+    assert_eq!(stream.tables(), ["failures", "history"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trail_that_is_not_told_of_shows_own_rows_to_who_knows_its_name() {
+    let full = organization(&[A, B, C]).await;
+    let ask = async |principal, sql: &str| rows(&full.engine, &principal, sql).await;
+    for everything in [
+        "trails.everything",
+        "trails.Everything",
+        "trails.\"Everything\"",
+        "cairn.trails.everything",
+    ] {
+        let sql = format!("SELECT count(*), count(DISTINCT account_id) FROM {everything}");
+        assert_eq!(ask(auditor(&[A]), &sql).await.unwrap(), ["300|1"]);
+        assert_eq!(ask(auditor_of_all(), &sql).await.unwrap(), ["1200|3"]);
+    }
+    let sql = "SELECT * FROM trails.\"b-only\"";
+    assert!(ask(auditor(&[A]), sql).await.unwrap().is_empty());
+    assert_eq!(ask(auditor(&[B]), sql).await.unwrap().len(), 600);
+
+    // Nothing lists it, describes it or suggests it, not even to who names it.
+    for sql in [
+        "SHOW TABLES",
+        "SHOW TABLES FROM trails",
+        "SELECT * FROM information_schema.tables",
+        "SELECT * FROM information_schema.columns",
+    ] {
+        let told = |rows: Vec<String>| {
+            let rows = rows.join("\n").to_lowercase();
+            (rows.contains("everything"), rows.contains("b-only"))
+        };
+        let scoped = told(ask(auditor(&[A, B]), sql).await.unwrap());
+        assert_eq!(scoped, (false, false), "{sql}");
+        let all = told(ask(auditor_of_all(), sql).await.unwrap());
+        assert_eq!(all, (true, true), "{sql}");
+    }
+    let refused = async |sql: &str| ask(auditor(&[A, B]), sql).await.unwrap_err();
+    let gone = refused("DESCRIBE trails.nothing").await;
+    let untold = refused("DESCRIBE trails.everything").await;
+    assert_eq!(untold.kind, gone.kind);
+    assert_eq!(untold.hint, gone.hint);
+    assert_eq!(untold.message, "there is no table trails.everything");
+    for sql in [
+        "SHOW COLUMNS FROM trails.\"b-only\"",
+        "SELECT * FROM trails.everythin",
+        "SELECT * FROM everything",
+        "SELECT * FROM \"b-only\"",
+        "SELECT * FROM other.trails.everything",
+    ] {
+        let error = refused(sql).await;
+        let hint = error.hint.unwrap_or_default();
+        assert!(!hint.contains("trails."), "{sql}: {hint}");
+    }
 }

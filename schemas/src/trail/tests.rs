@@ -95,3 +95,38 @@ fn a_missing_version_is_noticed() {
     ));
     assert!(Trail::new(vec![created]).unwrap().push(third).is_err());
 }
+
+#[test]
+fn a_trail_is_shown_to_those_who_read_all_that_it_ever_took() {
+    let only = |ids: &[&str]| -> Among<AccountId> {
+        Among::Only(ids.iter().map(|id| AccountId::new(id).unwrap()).collect())
+    };
+    let (a, b) = ("111111111111", "222222222222");
+    let of = |accounts: Among<AccountId>, n: u64| {
+        let mut v = version(n, 0, TrailChange::Updated, TrailStatus::Enable);
+        v.selector.accounts = accounts;
+        v
+    };
+    let trail = |all: Vec<Among<AccountId>>| {
+        let versions = all.into_iter().zip(1..).map(|(among, n)| of(among, n));
+        Trail::new(versions.collect()).unwrap()
+    };
+    let of_a = trail(vec![only(&[a])]);
+    assert!(of_a.visible_to(&only(&[a])));
+    assert!(of_a.visible_to(&only(&[a, b])));
+    assert!(!of_a.visible_to(&only(&[b])));
+    assert!(!of_a.visible_to(&only(&[])));
+    assert!(of_a.visible_to(&Among::All));
+    assert!(!trail(vec![only(&[a, b])]).visible_to(&only(&[a])));
+
+    // Of all accounts: for those who read all, however many they read.
+    assert!(!trail(vec![Among::All]).visible_to(&only(&[a, b])));
+    assert!(trail(vec![Among::All]).visible_to(&Among::All));
+
+    // What it took before counts as much as what it takes now.
+    for before in [only(&[b]), Among::All] {
+        let narrowed = trail(vec![before, only(&[a])]);
+        assert!(!narrowed.visible_to(&only(&[a])));
+        assert!(narrowed.visible_to(&Among::All));
+    }
+}

@@ -1,5 +1,6 @@
 //! Looking after a server: `status`, `flush`, `whoami`, `quarantine`.
 
+use cairn_schemas::AccountId;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -68,6 +69,9 @@ enum QuarantineCommand {
         /// The record's offset
         #[arg(long, value_name = "N", requires = "partition")]
         offset: Option<i64>,
+        /// The account of records that name none
+        #[arg(long, value_name = "ID")]
+        account: Option<AccountId>,
         /// Print the server's answer as JSON
         #[arg(long)]
         json: bool,
@@ -158,9 +162,13 @@ pub(super) async fn quarantine(args: QuarantineArgs, out: &mut Out) -> Outcome {
             source,
             partition,
             offset,
+            account,
             json,
         } => {
-            let body = resubmit_body(source, partition, offset);
+            let mut body = resubmit_body(source, partition, offset);
+            if let Some(account) = account {
+                body["account"] = account.as_str().into();
+            }
             let path = ["v1", "quarantine", "resubmit"];
             let answer = client.call(Method::POST, &path, Some(&body)).await?;
             let receipt: Receipt = answer.json()?;

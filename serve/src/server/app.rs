@@ -18,6 +18,7 @@ use cairn_ingest::source::EmbeddedSource;
 use cairn_ingest::verdict::{Verdict, Verdicts};
 use cairn_query::{Engine, Limits};
 use cairn_schemas::control::Principal;
+use cairn_schemas::selector::Among;
 use cairn_schemas::{AccountId, Clock, IdSource, Partition, Position, TrailName, keys};
 use cairn_store::control::ControlStore;
 use cairn_store::log::{EmbeddedLog, LogOptions};
@@ -361,17 +362,9 @@ fn make_engine(
         history: Arc::clone(history),
         trails: Arc::clone(trails),
     });
-    let cell = system_tables::EngineCell::default();
-    let system = system_tables::all(history, trails, registry, &cell);
-    let engine = Arc::new(Engine::new(
-        tables,
-        system,
-        limits,
-        Arc::clone(&ambient.clock),
-    )?);
-    let set = cell.set(Arc::downgrade(&engine));
-    set.expect("the cell was made four lines above and is set once");
-    Ok(engine)
+    let system = system_tables::all(history, trails, registry);
+    let engine = Engine::new(tables, system, limits, Arc::clone(&ambient.clock))?;
+    Ok(Arc::new(engine))
 }
 
 /// Every table, for the query engine.
@@ -383,8 +376,13 @@ struct AllTables {
 
 #[async_trait]
 impl Tables for AllTables {
-    fn names(&self) -> Vec<TableName> {
-        let trails = self.trails.folded_names();
+    async fn names(&self, readable: &Among<AccountId>) -> Vec<TableName> {
+        let trails = match readable {
+            // Without a look into the trails: one that is just being changed
+            // keeps nobody waiting who may know of it anyway.
+            Among::All => self.trails.folded_names(),
+            Among::Only(_) => self.trails.names_visible_to(readable).await,
+        };
         let trails = trails
             .iter()
             .filter_map(|n| TrailName::new(n).ok())

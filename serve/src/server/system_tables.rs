@@ -1,7 +1,7 @@
 //! The tables that tell of Cairn itself: `trails`, `accounts`, `commits`,
 //! `queries`.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -9,27 +9,22 @@ use arrow::array::{
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use cairn_ingest::history::History;
-use cairn_query::{Engine, QueryError, SystemTable};
+use cairn_query::{QueryError, SystemTable};
 use cairn_schemas::Micros;
 use cairn_schemas::columns::Kind;
 use cairn_schemas::control::Principal;
 use cairn_schemas::selector::Among;
 use cairn_store::view::DataFile;
-use futures::TryStreamExt;
 
 use super::http::tokens::among_json;
 use super::registry::Registry;
 use super::trails::TrailSet;
-
-/// The engine, which is made after the tables that it asks.
-pub type EngineCell = Arc<OnceLock<Weak<Engine>>>;
 
 /// Every system table.
 pub fn all(
     history: &Arc<History>,
     trails: &Arc<TrailSet>,
     registry: &Arc<Registry>,
-    engine: &EngineCell,
 ) -> Vec<Arc<dyn SystemTable>> {
     vec![
         Arc::new(Trails(Arc::clone(trails))),
@@ -38,7 +33,7 @@ pub fn all(
             history: Arc::clone(history),
             trails: Arc::clone(trails),
         }),
-        Arc::new(Queries(Arc::clone(engine))),
+        Arc::new(Queries),
     ]
 }
 
@@ -79,7 +74,7 @@ impl SystemTable for Trails {
     }
 
     fn comment(&self) -> &str {
-        "The trails that the principal may know of, as they are now."
+        "The trails whose accounts, then and now, are all among the principal's, as they are now."
     }
 
     fn schema(&self) -> SchemaRef {
@@ -113,16 +108,12 @@ impl SystemTable for Trails {
     }
 
     async fn rows(&self, principal: &Principal) -> Result<Vec<RecordBatch>, QueryError> {
+        let readable = principal.readable();
         let mut rows = Vec::new();
         for follower in self.0.all() {
-            let latest = follower.trail().read().await.latest().clone();
-            let shown = match (principal.readable(), &latest.selector.accounts) {
-                (Among::All, _) => true,
-                (Among::Only(_), Among::All) => false,
-                (Among::Only(mine), Among::Only(theirs)) => theirs.is_subset(&mine),
-            };
-            if shown {
-                rows.push((latest, follower.status()));
+            let trail = follower.trail().read().await;
+            if trail.visible_to(&readable) {
+                rows.push((trail.latest().clone(), follower.status()));
             }
         }
         let text = |f: fn(&cairn_schemas::trail::TrailVersion) -> String| {
@@ -295,7 +286,7 @@ impl SystemTable for Commits {
 /// The queries that were asked: a view over Cairn's own events in history, so
 /// that it is as durable and as scoped as they are.
 #[derive(Debug)]
-struct Queries(EngineCell);
+struct Queries;
 
 const QUERIES: &str = "SELECT event_time AS asked, principal_id AS token, user_name AS asked_by, source_ip, \
     json_get_str(request_parameters, 'query') AS query, json_get_int(response_elements, 'rows') AS rows, \
@@ -330,23 +321,7 @@ impl SystemTable for Queries {
         ])
     }
 
-    async fn rows(&self, principal: &Principal) -> Result<Vec<RecordBatch>, QueryError> {
-        let Some(engine) = self.0.get().and_then(Weak::upgrade) else {
-            return Ok(Vec::new());
-        };
-        let found = engine.query(principal, QUERIES).await?;
-        let batches: Vec<RecordBatch> = found.try_collect().await?;
-        let schema = self.schema();
-        let conform = |b: RecordBatch| {
-            let columns = b
-                .columns()
-                .iter()
-                .zip(schema.fields())
-                .map(|(c, f)| arrow::compute::cast(c, f.data_type()));
-            let columns: Result<Vec<ArrayRef>, _> = columns.collect();
-            columns.and_then(|c| RecordBatch::try_new(Arc::clone(&schema), c))
-        };
-        let batches: Result<Vec<RecordBatch>, _> = batches.into_iter().map(conform).collect();
-        batches.map_err(|e| QueryError::internal(e.to_string()))
+    fn view_sql(&self) -> Option<&str> {
+        Some(QUERIES)
     }
 }

@@ -8,9 +8,9 @@ use axum::http::StatusCode;
 use cairn_ingest::deliver::{DeliverOptions, Follower, OpenTable};
 use cairn_ingest::history::History;
 use cairn_schemas::control::ControlKind;
-use cairn_schemas::selector::Selector;
+use cairn_schemas::selector::{Among, Selector};
 use cairn_schemas::trail::{Destination, Trail, TrailChange, TrailStatus, TrailVersion};
-use cairn_schemas::{Clock, IdSource, Partition, Position, TrailId, TrailName, keys};
+use cairn_schemas::{AccountId, Clock, IdSource, Partition, Position, TrailId, TrailName, keys};
 use cairn_store::control::ControlStore;
 use cairn_store::log::EmbeddedLog;
 use cairn_store::objects::{self, ObjectSettings};
@@ -201,6 +201,18 @@ impl TrailSet {
     /// The names of the trails that are there, as they were given.
     pub fn folded_names(&self) -> Vec<String> {
         self.names.read().keys().cloned().collect()
+    }
+
+    /// The names of the trails that a reader of these accounts may be told of.
+    pub async fn names_visible_to(&self, readable: &Among<AccountId>) -> Vec<String> {
+        let mut names = Vec::new();
+        for follower in self.all() {
+            let trail = follower.trail().read().await;
+            if trail.visible_to(readable) {
+                names.push(trail.latest().name.folded());
+            }
+        }
+        names
     }
 
     /// The trail with this name, whatever its case.

@@ -355,8 +355,9 @@ fn judged(index: usize, offset: i64, verdict: Verdict) -> Receipt {
 pub async fn take_again(
     app: &Shared,
     asked: &Authenticated,
+    account: Option<AccountId>,
     payloads: Vec<Bytes>,
 ) -> Result<Receipts, ApiError> {
     let pieces = payloads.into_iter().map(Piece::Event).collect();
-    take_in(app, asked, None, pieces).await
+    take_in(app, asked, account, pieces).await
 }

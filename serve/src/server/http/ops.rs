@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use cairn_schemas::control::Role;
 use cairn_schemas::selector::Among;
-use cairn_schemas::{Partition, Position};
+use cairn_schemas::{AccountId, Partition, Position};
 use cairn_store::table::Table;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -181,6 +181,8 @@ struct Resubmit {
     source: Option<String>,
     partition: Option<i32>,
     offset: Option<i64>,
+    /// The account of those that name none.
+    account: Option<AccountId>,
 }
 
 /// How many quarantined records are read and taken in at a time.
@@ -200,7 +202,8 @@ pub async fn resubmit(
     let wanted: Resubmit = parse(&body)?;
     let changing = Changing {
         name: "ResubmitQuarantine",
-        request: json!({"source": wanted.source, "partition": wanted.partition, "offset": wanted.offset}),
+        request: json!({"source": wanted.source, "partition": wanted.partition, "offset": wanted.offset,
+            "account": wanted.account}),
         resource: ("CAIRN::Quarantine", "quarantine".to_owned()),
         asked: &asked,
     };
@@ -215,7 +218,9 @@ pub async fn resubmit(
                 return Ok(all);
             };
             after = last;
-            all.extend(events::take_again(&app, &asked, payloads(&rows)?).await?);
+            all.extend(
+                events::take_again(&app, &asked, wanted.account.clone(), payloads(&rows)?).await?,
+            );
         }
     };
     Ok(Json(changing.make(&app, change).await?))

@@ -170,18 +170,10 @@ pub async fn describe(follower: &Arc<Follower>) -> Value {
     trail_json(&trail, follower)
 }
 
-/// Whether an auditor of `accounts` may know of the trail: it must not tell of
-/// accounts that are not the auditor's.
+/// Whether the principal may be told of the trail.
 async fn visible(asked: &Authenticated, follower: &Follower) -> bool {
     let trail = follower.trail().read().await;
-    match (
-        asked.principal.readable(),
-        &trail.latest().selector.accounts,
-    ) {
-        (Among::All, _) => true,
-        (Among::Only(_), Among::All) => false,
-        (Among::Only(mine), Among::Only(theirs)) => theirs.is_subset(&mine),
-    }
+    trail.visible_to(&asked.principal.readable())
 }
 
 /// `GET /v1/trails`.
