@@ -32,7 +32,7 @@ pub struct Stretch {
 }
 
 /// The size up to which neighbours are merged.
-const MERGED_ROWS: usize = 8_192;
+const MERGED_ROWS: usize = 1_024;
 
 impl Stretch {
     /// What of it lies at or beyond `at`. A follower may stand inside of a
