@@ -13,7 +13,7 @@ use cairn_schemas::trail::{Destination, Trail, TrailChange, TrailStatus, TrailVe
 use cairn_schemas::{AccountId, Clock, IdSource, Partition, Position, TrailId, TrailName, keys};
 use cairn_store::control::ControlStore;
 use cairn_store::log::EmbeddedLog;
-use cairn_store::objects::{self, ObjectSettings};
+use cairn_store::objects::{self, CasProbe, ObjectSettings, ProbeError};
 use cairn_store::table::{Table, TableError, TableOptions, TableSpec};
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
@@ -49,6 +49,24 @@ impl OpenTable for Opener {
         let opened = objects::open(&trail.destination.url, &settings)
             .await
             .map_err(refused)?;
+        if trail.destination.url.starts_with("s3://") {
+            // A store that fakes put-if-absent would let two committers
+            // overwrite each other: it is found out before it is trusted.
+            CasProbe::default()
+                .run(&opened, self.ids.as_ref())
+                .await
+                .map_err(|e| match e {
+                    ProbeError::NotAtomic { .. } => TableError::Refused {
+                        table: trail.name.to_string(),
+                        reason: e.to_string(),
+                    },
+                    ProbeError::Unavailable { .. } => TableError::Unavailable {
+                        table: trail.name.to_string(),
+                        action: "testing the store",
+                        reason: e.to_string(),
+                    },
+                })?;
+        }
         let spec = TableSpec::events(trail.name.as_str())
             .with_property("cairn.trail_id", trail.id.as_str());
         let options = TableOptions {

@@ -37,6 +37,8 @@ struct Faithless {
     inner: InMemory,
     /// Checks first and writes later, instead of not checking at all.
     checks: bool,
+    /// How many have checked and found nothing.
+    checked: AtomicU64,
 }
 
 impl fmt::Display for Faithless {
@@ -59,7 +61,12 @@ impl ObjectStore for Faithless {
                 source: "there".into(),
             });
         }
-        tokio::task::yield_now().await;
+        // A second one checks before the first one writes: the gap that such a
+        // store leaves open, held open until it is used.
+        self.checked.fetch_add(1, Ordering::SeqCst);
+        while self.checks && self.checked.load(Ordering::SeqCst) < 2 {
+            tokio::task::yield_now().await;
+        }
         self.inner.put(location, payload).await
     }
 
@@ -128,6 +135,7 @@ async fn the_probe_refuses_a_store_that_fakes_the_condition() {
         let store = Faithless {
             inner: InMemory::new(),
             checks,
+            checked: AtomicU64::new(0),
         };
         let opened = Opened::new(Arc::new(store), Path::from("x"));
         let error = CasProbe::default().run(&opened, &Ids).await.unwrap_err();
