@@ -44,7 +44,7 @@ impl Default for DeliverOptions {
         Self {
             commit_interval: Duration::from_secs(30),
             commit_rows: 100_000,
-            commit_bytes: 64 << 20,
+            commit_bytes: 48 << 20,
         }
     }
 }

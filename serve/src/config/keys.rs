@@ -196,7 +196,7 @@ pub const KEYS: &[Key] = &[
         "history.commit_bytes",
         ["history-commit-bytes", "CAIRN_HISTORY_COMMIT_BYTES"],
         "SIZE",
-        "96MiB",
+        "64MiB",
         "The bytes at which a batch is committed at once",
         |s, v| {
             s.history.commit_bytes = v.size(MIB, 4 * GIB)?;

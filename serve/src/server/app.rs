@@ -41,7 +41,7 @@ pub type Shared = Arc<App>;
 /// How many of the newest verdicts are kept for doors that wait.
 const VERDICTS_KEPT: usize = 262_144;
 /// Memory for committed rows that followers have not read yet.
-const FOLLOWER_BYTES: usize = 160 << 20;
+const FOLLOWER_BYTES: usize = 128 << 20;
 
 /// A running server.
 #[derive(Debug)]
