@@ -291,6 +291,7 @@ pub(crate) fn closest<'a>(given: &str, all: impl Iterator<Item = &'a str>) -> Op
 /// A parser's message, whose place is written at its end.
 pub(crate) fn parse_error(text: &str) -> QueryError {
     let text = text
+        .trim_start_matches("SQL error: ")
         .trim_start_matches("sql parser error: ")
         .trim_start_matches("ParserError(\"")
         .trim_start_matches("TokenizerError(\"")

@@ -25,6 +25,11 @@ fn places_are_read_from_the_parsers_words() {
         }
     );
     assert_eq!(e.message, "Expected: an expression, found: EOF");
+    let wrapped = r#"SQL error: ParserError("Expected: an SQL statement, found: SELEC at Line: 1, Column: 1")"#;
+    assert_eq!(
+        parse_error(wrapped).message,
+        "Expected: an SQL statement, found: SELEC"
+    );
     assert_eq!(
         parse_error("sql parser error: recursion limit exceeded").kind,
         ErrorKind::Limit(Exceeded::Statement)
