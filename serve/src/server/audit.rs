@@ -1,6 +1,7 @@
 //! Cairn's own events: every change of a trail, account or token, every query
-//! and every refused attempt becomes an event of service `cairn` in the same
-//! log as all others.
+//! and every call that a token's role or accounts refuse becomes an event of
+//! service `cairn` in the same log as all others. A call without a valid token
+//! is only counted: its sender is nobody that an event could name.
 //!
 //! A change is recorded **before** it takes effect, so that there is no change
 //! without its event; a change that then fails is followed by a second event
