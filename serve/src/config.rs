@@ -8,6 +8,7 @@
 
 mod check;
 pub mod flags;
+pub mod kafka;
 pub mod keys;
 mod load;
 mod understand;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use cairn_schemas::AccountId;
 
+pub use kafka::Kafka;
 pub use load::{ConfigError, Origin, Override, Problem, Sources};
 
 /// A text that must not be shown: neither in logs nor in error messages.
@@ -51,6 +53,10 @@ pub struct Settings {
     pub server: Server,
     /// `[data]`: where everything lies.
     pub data: Data,
+    /// `[store]`: where tables lie, if not in the data folder.
+    pub store: Store,
+    /// `[kafka]`: where events come from beside HTTP.
+    pub kafka: Kafka,
     /// `[log]`: the embedded log.
     pub log: Log,
     /// `[history]`: the table of every event.
@@ -70,6 +76,8 @@ pub struct Settings {
 /// `[server]`: the HTTP door.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
+    /// What this process does.
+    pub role: Role,
     /// The address to listen on; port 0 takes any free one.
     pub listen: SocketAddr,
     /// Whether plain HTTP may be spoken on an address that other machines
@@ -90,6 +98,26 @@ pub struct Server {
 pub struct Data {
     /// The folder of the log, the tables and the control documents.
     pub dir: PathBuf,
+}
+
+/// `[store]`: where tables and control documents lie.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Store {
+    /// `s3://bucket/prefix` or `file:///folder`, without a slash at the end;
+    /// the data folder's own where nothing is said.
+    pub url: Option<String>,
+}
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Everything.
+    #[default]
+    All,
+    /// Takes in and delivers; answers no SQL.
+    Ingest,
+    /// Answers SQL; reads nothing from Kafka.
+    Query,
 }
 
 /// `[log]`: the embedded log.
@@ -205,6 +233,7 @@ const MIB: u64 = 1 << 20;
 impl Default for Server {
     fn default() -> Self {
         Self {
+            role: Role::All,
             listen: SocketAddr::from(([127, 0, 0, 1], 7070)),
             allow_plaintext: false,
             max_body_bytes: 64 * MIB,

@@ -1,12 +1,13 @@
 //! What single values cannot tell: whether they go together.
 
 use super::load::Problem;
-use super::{S3, Settings};
+use super::{Role, S3, Settings};
 
 /// Adds every contradiction to `problems`.
 pub(super) fn check(settings: &Settings, problems: &mut Vec<Problem>) {
     check_server(settings, problems);
     check_s3(&settings.s3, problems);
+    check_kafka(settings, problems);
     if settings.history.vacuum_grace < settings.query.timeout {
         problems.push(Problem::Together(format!(
             "history.vacuum_grace ({:?}) is shorter than query.timeout ({:?}): a query under way would lose the files that it reads; make the grace at least as long",
@@ -35,6 +36,43 @@ fn check_server(settings: &Settings, problems: &mut Vec<Problem>) {
             "server.max_event_bytes ({}) is more than server.max_body_bytes ({}): such an event could never arrive",
             server.max_event_bytes, server.max_body_bytes
         )));
+    }
+}
+
+fn check_kafka(settings: &Settings, problems: &mut Vec<Problem>) {
+    let kafka = &settings.kafka;
+    let mut say = |text: String| problems.push(Problem::Together(text));
+    if !kafka.is_on() {
+        if !kafka.topics.is_empty() {
+            say("kafka.topics is given without kafka.brokers: say where Kafka is with --kafka HOST:PORT".to_owned());
+        }
+        return;
+    }
+    if kafka.topics.is_empty() && settings.server.role != Role::Query {
+        say("kafka.brokers is given without kafka.topics: say what to read with --topic NAME[=ACCOUNT]".to_owned());
+    }
+    if kafka.topics.iter().any(|t| t.topic == kafka.intake_topic) {
+        say(format!(
+            "kafka.topics names {0}, which is kafka.intake_topic: Cairn reads that one by itself; \
+             take it out of the list, or give the intake another topic",
+            kafka.intake_topic
+        ));
+    }
+    let login = kafka.security_protocol.logs_in();
+    let whole = kafka.sasl_mechanism.is_some()
+        && kafka.sasl_username.is_some()
+        && kafka.sasl_password.is_some();
+    if login && !whole {
+        say("kafka.security_protocol logs in, and not all of kafka.sasl_mechanism, kafka.sasl_username and kafka.sasl_password are given".to_owned());
+    }
+    if !login && kafka.sasl_username.is_some() {
+        say("kafka.sasl_username is given and kafka.security_protocol does not log in: use sasl_ssl (or sasl_plaintext)".to_owned());
+    }
+    if kafka.certificate_file.is_some() != kafka.key_file.is_some() {
+        say(
+            "kafka.certificate_file and kafka.key_file go together: give both, or neither"
+                .to_owned(),
+        );
     }
 }
 

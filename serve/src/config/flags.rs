@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::Settings;
 use super::keys::{COMMON, KEYS, Key};
 use super::load::{ConfigError, Origin, Override, Sources};
+use super::value::Given;
 
 /// The variables that other S3 tools read too.
 const AWS: &[(&str, &str)] = &[
@@ -83,6 +84,8 @@ fn argument(key: &'static Key) -> Arg {
         arg.num_args(0..=1)
             .require_equals(true)
             .default_missing_value("true")
+    } else if key.kind == "LIST" {
+        arg.action(ArgAction::Append)
     } else {
         arg
     }
@@ -107,6 +110,14 @@ impl FromArgMatches for ServeArgs {
             let origin = match matches.value_source(key.name) {
                 Some(ValueSource::EnvVariable) => Origin::Environment(key.env),
                 _ => Origin::Flag(key.flag),
+            };
+            // Flags of a list may come again; the environment has one text.
+            let value = match origin {
+                Origin::Flag(_) if key.kind == "LIST" => {
+                    let many = matches.get_many::<String>(key.name).into_iter().flatten();
+                    Given::List(many.cloned().collect())
+                }
+                _ => Given::Text(value),
             };
             overrides.push(Override { key, value, origin });
         }

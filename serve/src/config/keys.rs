@@ -1,10 +1,12 @@
 //! The one list of what can be set. The file's sections and keys, the names in
 //! the environment, the flags and the reference page are all held to it.
 
+mod kafka;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::understand::{account, address, log_format, log_level, web_url};
+use super::understand::{account, address, log_format, log_level, role, store_url, web_url};
 use super::value::{Allowed, Given};
 use super::{Secret, Settings};
 
@@ -42,7 +44,12 @@ impl Key {
 /// The settings that `cairn serve -h` shows; `--help` shows all.
 pub const COMMON: &[&str] = &[
     "data.dir",
+    "store.url",
     "server.listen",
+    "server.role",
+    "kafka.brokers",
+    "kafka.topics",
+    "kafka.group",
     "server.allow_plaintext",
     "history.retention_days",
     "logging.level",
@@ -77,8 +84,26 @@ const fn key(
     }
 }
 
-/// Every setting, in the order of the file.
-pub const KEYS: &[Key] = &[
+/// Every setting.
+pub const KEYS: &[Key] = &joined::<{ OWN.len() + kafka::KAFKA.len() }>(&[OWN, kafka::KAFKA]);
+
+const fn joined<const N: usize>(lists: &[&[Key]]) -> [Key; N] {
+    let mut all = [OWN[0]; N];
+    let (mut next, mut list) = (0, 0);
+    while list < lists.len() {
+        let mut at = 0;
+        while at < lists[list].len() {
+            all[next] = lists[list][at];
+            next += 1;
+            at += 1;
+        }
+        list += 1;
+    }
+    all
+}
+
+/// All but those with files of their own.
+const OWN: &[Key] = &[
     key(
         "server.listen",
         ["listen", "CAIRN_SERVER_LISTEN"],
@@ -87,6 +112,17 @@ pub const KEYS: &[Key] = &[
         "The address and port to listen on; port 0 takes any free port",
         |s, v| {
             s.server.listen = address(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "server.role",
+        ["role", "CAIRN_SERVER_ROLE"],
+        "ROLE",
+        "all",
+        "What this process does: all; ingest (takes in and delivers, answers no SQL); query (answers SQL, takes nothing from Kafka)",
+        |s, v| {
+            s.server.role = role(v)?;
             Ok(())
         },
     ),
@@ -156,6 +192,17 @@ pub const KEYS: &[Key] = &[
         "The folder of the log, the tables and the control documents",
         |s, v| {
             s.data.dir = PathBuf::from(v.text()?);
+            Ok(())
+        },
+    ),
+    key(
+        "store.url",
+        ["store", "CAIRN_STORE_URL"],
+        "URL",
+        "",
+        "Where tables and control documents lie: s3://bucket/prefix or file:///folder, shared by all processes of one Cairn; in the data folder where nothing is said",
+        |s, v| {
+            s.store.url = Some(store_url(v)?);
             Ok(())
         },
     ),

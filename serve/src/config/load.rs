@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::check;
@@ -43,7 +44,7 @@ pub struct Override {
     /// What it sets.
     pub key: &'static Key,
     /// The value.
-    pub value: String,
+    pub value: Given,
     /// Where it was given.
     pub origin: Origin,
 }
@@ -148,11 +149,10 @@ impl Settings {
             apply_file(&mut settings, path, text, &mut problems)?;
         }
         for given in &sources.overrides {
-            let value = Given::Text(given.value.clone());
             apply(
                 &mut settings,
                 given.key,
-                &value,
+                &given.value,
                 given.origin.clone(),
                 &mut problems,
             );
@@ -284,7 +284,17 @@ fn given(value: &DeValue<'_>) -> Given {
             .map_or(Given::Other("a number beyond all bounds"), Given::Float),
         DeValue::Boolean(b) => Given::Bool(*b),
         DeValue::Datetime(_) => Given::Other("a date"),
-        DeValue::Array(_) => Given::Other("a list"),
+        DeValue::Array(list) => {
+            let text = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
+                DeValue::String(text) => Some(text.to_string()),
+                _ => None,
+            };
+            let texts: Option<Vec<String>> = list.iter().map(text).collect();
+            texts.map_or(
+                Given::Other("a list of something else than texts"),
+                Given::List,
+            )
+        }
         DeValue::Table(_) => Given::Other("a table"),
     }
 }

@@ -19,7 +19,7 @@ fn file(text: &str) -> Sources {
 fn with(name: &str, value: &str, origin: Origin) -> Override {
     Override {
         key: Key::find(name).unwrap(),
-        value: value.to_owned(),
+        value: Given::Text(value.to_owned()),
         origin,
     }
 }
@@ -83,6 +83,20 @@ fn a_bare_boolean_flag_means_true_and_takes_no_neighbour() {
     assert!(settings.server.allow_plaintext);
 }
 
+/// Flags that are typed so often that they have no section in their names.
+const SHORT: &[&str] = &[
+    "listen",
+    "allow-plaintext",
+    "data",
+    "store",
+    "role",
+    "kafka",
+    "topic",
+    "group",
+    "kafka-dialect",
+    "kafka-property",
+];
+
 #[test]
 fn names_of_flags_and_variables_follow_from_the_key() {
     for key in KEYS {
@@ -90,7 +104,7 @@ fn names_of_flags_and_variables_follow_from_the_key() {
         assert_eq!(key.env, format!("CAIRN_{upper}"));
         let long = key.name.replace(['.', '_'], "-");
         assert!(
-            key.flag == long || ["listen", "allow-plaintext", "data"].contains(&key.flag),
+            key.flag == long || SHORT.contains(&key.flag),
             "{}",
             key.flag
         );

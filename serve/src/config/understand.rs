@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use cairn_schemas::AccountId;
 
-use super::LogFormat;
+use super::kafka::{Format, TopicRule};
 use super::value::{Allowed, Given};
+use super::{LogFormat, Role};
 
 pub(super) fn address(v: &Given) -> Result<SocketAddr, Allowed> {
     let allowed = || {
@@ -40,6 +41,71 @@ pub(super) fn web_url(v: &Given) -> Result<String, Allowed> {
     } else {
         Err(allowed())
     }
+}
+
+pub(super) fn role(v: &Given) -> Result<Role, Allowed> {
+    match v.text().unwrap_or_default().as_str() {
+        "all" => Ok(Role::All),
+        "ingest" => Ok(Role::Ingest),
+        "query" => Ok(Role::Query),
+        _ => Err("use all, ingest or query".to_owned()),
+    }
+}
+
+pub(super) fn store_url(v: &Given) -> Result<String, Allowed> {
+    let text = v.text().unwrap_or_default();
+    match cairn_store::objects::check_url(text.trim()) {
+        Ok(_) => Ok(text.trim().trim_end_matches('/').to_owned()),
+        Err(error) => Err(format!(
+            "use s3://bucket/prefix or file:///folder ({error})"
+        )),
+    }
+}
+
+/// What Kafka allows in a topic's name.
+fn is_topic(text: &str) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !text.is_empty() && text.len() <= 249 && text != "." && text != ".." && text.chars().all(legal)
+}
+
+pub(super) fn topic_rule(text: &str) -> Result<TopicRule, Allowed> {
+    let allowed = || {
+        "use NAME or ^PATTERN, with =ACCOUNT (12 to 16 digits) where all its events belong to one account"
+            .to_owned()
+    };
+    let text = text.trim();
+    // A pattern may hold an equals sign; an account is digits to the end.
+    let (topic, account) = match text.rsplit_once('=') {
+        Some((topic, account)) if account.bytes().all(|b| b.is_ascii_digit()) => {
+            let account = AccountId::new(account).map_err(|_| allowed())?;
+            (topic, Some(account))
+        }
+        _ => (text, None),
+    };
+    if is_topic(topic) || (topic.starts_with('^') && topic.len() > 1) {
+        let topic = topic.to_owned();
+        return Ok(TopicRule { topic, account });
+    }
+    Err(allowed())
+}
+
+pub(super) fn dialect_rule(text: &str) -> Result<(String, Format), Allowed> {
+    let rule = text.split_once('=').and_then(|(topic, format)| {
+        let format = match format.trim() {
+            "actiontrail" => Format::ActionTrail,
+            "cloudtrail" => Format::CloudTrail,
+            _ => return None,
+        };
+        Some((topic.trim().to_owned(), format))
+    });
+    rule.ok_or_else(|| "use NAME=actiontrail or NAME=cloudtrail".to_owned())
+}
+
+pub(super) fn property(text: &str) -> Result<(String, String), Allowed> {
+    text.split_once('=')
+        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
+        .filter(|(name, _)| !name.is_empty())
+        .ok_or_else(|| "use NAME=VALUE".to_owned())
 }
 
 pub(super) fn log_format(v: &Given) -> Result<LogFormat, Allowed> {

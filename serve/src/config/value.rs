@@ -15,7 +15,9 @@ pub enum Given {
     Float(f64),
     /// True or false.
     Bool(bool),
-    /// A list, a table or a date, which no setting takes.
+    /// A list of texts.
+    List(Vec<String>),
+    /// A table, a date, or a list of something else, which no setting takes.
     Other(&'static str),
 }
 
@@ -26,6 +28,8 @@ impl fmt::Display for Given {
             Self::Int(n) => write!(f, "{n}"),
             Self::Float(n) => write!(f, "{n}"),
             Self::Bool(b) => write!(f, "{b}"),
+            Self::List(texts) if texts.is_empty() => f.write_str("a list of nothing"),
+            Self::List(texts) => write!(f, "{texts:?}"),
             Self::Other(what) => f.write_str(what),
         }
     }
@@ -41,6 +45,20 @@ impl Given {
             Self::Text(text) if !text.trim().is_empty() => Ok(text.clone()),
             _ => Err("use a text that is not empty".to_owned()),
         }
+    }
+
+    /// Texts: a list, or one text with commas between them.
+    pub fn list(&self) -> Result<Vec<String>, Allowed> {
+        let texts: Vec<String> = match self {
+            Self::List(texts) => texts.clone(),
+            Self::Text(text) => text.split(',').map(str::to_owned).collect(),
+            _ => Vec::new(),
+        };
+        let texts: Vec<String> = texts.iter().map(|t| t.trim().to_owned()).collect();
+        if texts.is_empty() || texts.iter().any(String::is_empty) {
+            return Err("use a list of texts, such as [\"a\", \"b\"]".to_owned());
+        }
+        Ok(texts)
     }
 
     /// `true` or `false`.
