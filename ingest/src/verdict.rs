@@ -123,6 +123,26 @@ impl Verdicts {
         )
     }
 
+    /// The verdicts of the records at `offsets`, which rise and hold one event
+    /// each, once they are there; `None` for each that was forgotten, and for
+    /// all where this process has given the partition up. Wrap it in a time-out.
+    pub async fn wait_each(&self, offsets: &[i64]) -> Vec<Option<Verdict>> {
+        let nothing = || vec![None; offsets.len()];
+        let Some(last) = offsets.last() else {
+            return nothing();
+        };
+        if self.wait(*last..last + 1).await.is_none() {
+            return nothing();
+        }
+        let recent = self.recent.lock();
+        let find = |offset: &i64| {
+            let at = recent.queue.partition_point(|(o, _)| o < offset);
+            let found = recent.queue.get(at).filter(|(o, _)| o == offset);
+            found.map(|(_, verdict)| verdict.clone())
+        };
+        offsets.iter().map(find).collect()
+    }
+
     /// Waits until every record below `next` is judged.
     pub async fn judged(&self, next: i64) {
         // The sender lives as long as self, so this ends only by reaching it.

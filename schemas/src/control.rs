@@ -4,9 +4,12 @@
 //! Documents are versioned and never changed in place: version `n` is written
 //! once, put-if-absent, under [`crate::keys::control`].
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountId, TokenId};
+use crate::position::Partition;
 use crate::selector::Among;
 use crate::time::Micros;
 
@@ -21,6 +24,10 @@ pub enum ControlKind {
     Token,
     /// [`crate::trail::TrailVersion`], by trail id.
     Trail,
+    /// [`TopicLife`], by topic: version `n` is its n-th life.
+    Topic,
+    /// [`Acceptance`], by a name made of the partition.
+    Acceptance,
 }
 
 impl ControlKind {
@@ -31,6 +38,8 @@ impl ControlKind {
             Self::Account => "account",
             Self::Token => "token",
             Self::Trail => "trail",
+            Self::Topic => "topic",
+            Self::Acceptance => "acceptance",
         }
     }
 }
@@ -52,6 +61,38 @@ pub struct Organization {
 
 /// The account of Cairn's own events until an organization says otherwise.
 pub const DEFAULT_MANAGEMENT_ACCOUNT: &str = "000000000000";
+
+/// One life of a Kafka topic, from its making to its deletion. A topic that was
+/// deleted and made again has another id, and its offsets begin anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicLife {
+    /// 1, 2, 3, …: the epoch.
+    pub version: u64,
+    /// When it was seen first.
+    pub at: Micros,
+    /// The topic's name.
+    pub topic: String,
+    /// Kafka's id of it: 32 hexadecimal digits.
+    pub topic_id: String,
+    /// Where each partition's log began then. A partition that is not named
+    /// came later.
+    pub starts: BTreeMap<i32, i64>,
+}
+
+/// An administrator's word that a stopped partition shall go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acceptance {
+    /// 1, 2, 3, …
+    pub version: u64,
+    /// When.
+    pub at: Micros,
+    /// Who.
+    pub by: String,
+    /// The partition.
+    pub partition: Partition,
+    /// The offset at which it stopped.
+    pub offset: i64,
+}
 
 /// A member account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! DATA/
+//!   node                                   the name of this folder's log
 //!   LOCK                                   held by the running server
 //!   admin.token                            the first administrator's token, mode 0600
 //!   log/                                   the embedded log's segments
@@ -21,6 +22,8 @@ use crate::ids::{TrailId, TrailName};
 
 /// The file that the running server holds locked.
 pub const LOCK_FILE: &str = "LOCK";
+/// The name of this data folder's log.
+pub const NODE_FILE: &str = "node";
 /// The first administrator's token.
 pub const ADMIN_TOKEN_FILE: &str = "admin.token";
 /// The embedded log's folder.

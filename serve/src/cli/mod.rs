@@ -10,6 +10,7 @@ mod ingest;
 mod ops;
 pub mod output;
 mod serve;
+mod source;
 mod sql;
 mod trail;
 
@@ -139,6 +140,8 @@ pub enum Command {
     Whoami(ops::WhoamiArgs),
     /// Look at what could not become an event, and take it in again
     Quarantine(ops::QuarantineArgs),
+    /// Look at the Kafka partitions, and let a stopped one go on
+    Source(source::SourceArgs),
     /// Generate events, and measure this machine
     Bench(BenchArgs),
 }
@@ -177,6 +180,7 @@ pub async fn run(command: Command, out: &mut Out) -> Outcome {
         Command::Flush(args) => ops::flush(args, out).await,
         Command::Whoami(args) => ops::whoami(args, out).await,
         Command::Quarantine(args) => ops::quarantine(args, out).await,
+        Command::Source(args) => source::run(args, out).await,
         Command::Bench(args) => match bench::run(args).await {
             Ok(()) => Ok(Exit::Done),
             Err(error) => Err(Failure::Other(format!("{error:#}"))),

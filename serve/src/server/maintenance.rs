@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_schemas::Partition;
 use cairn_store::table::{CompactPolicy, Table, TableError, VacuumGrace};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +18,12 @@ pub async fn tidy(app: Shared, stop: CancellationToken) {
             () = stop.cancelled() => return,
             changed = committed.changed() => if changed.is_err() { return },
         }
-        let below = app.history.committed().of(&Partition::embedded());
+        let below = app.history.committed().of(&app.partition);
+        if let Some(kafka) = &app.kafka {
+            let committed = app.history.committed();
+            kafka.board.committed(&committed);
+            kafka.reader.report(&committed);
+        }
         if let Err(error) = app.log.trim(below).await {
             tracing::warn!(error = %error, "the log could not be trimmed");
         }

@@ -4,6 +4,7 @@
 //! - [`doors`]: the listening socket
 //! - [`http`]: every call
 //! - [`room`]: memory for bodies on their way in
+//! - [`node`], [`kafka`]: the log's name, and where events come from beside HTTP
 //! - [`registry`], [`trails`]: accounts, tokens, trails
 //! - [`audit`]: Cairn's own events
 //! - [`maintenance`]: compaction, retention, trimming
@@ -15,8 +16,10 @@ pub mod audit;
 pub mod doors;
 pub mod explain;
 pub mod http;
+pub mod kafka;
 pub mod maintenance;
 pub mod metrics;
+pub mod node;
 pub mod registry;
 pub mod room;
 pub mod start;

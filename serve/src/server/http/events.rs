@@ -5,6 +5,7 @@
 //! table's store is away, say), the answer tells what is certain: the event is
 //! durable and will be judged.
 
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use axum::Json;
@@ -14,16 +15,17 @@ use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use cairn_ingest::receive::{self, Encoding, Piece, ReceiveLimits};
 use cairn_ingest::verdict::Verdict;
-use cairn_schemas::AccountId;
 use cairn_schemas::control::Role;
+use cairn_schemas::{AccountId, Partition};
 use cairn_store::log::Envelope;
 use futures::StreamExt;
+use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::auth::Authenticated;
 use super::error::ApiError;
-use crate::server::app::Shared;
+use crate::server::app::{App, Shared};
 use crate::server::audit::Act;
 
 /// How long an answer waits to learn what became of its events.
@@ -44,6 +46,8 @@ struct Receipt {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     event_id: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partition: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     offset: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -298,22 +302,57 @@ async fn append_and_wait(
     indexes: Vec<usize>,
     payloads: Vec<Bytes>,
 ) -> Result<Vec<Receipt>, ApiError> {
-    let range = app.log.append(envelope, payloads).await?;
-    let first = range.start;
-    let waited = tokio::time::timeout(VERDICT_WAIT, app.verdicts.wait(range)).await;
-    let verdicts = waited.ok().flatten();
-    let receipts = indexes.into_iter().enumerate().map(|(n, index)| {
-        let offset = first.saturating_add(i64::try_from(n).unwrap_or(i64::MAX));
-        match verdicts.as_ref().and_then(|v| v.get(n)) {
-            Some(verdict) => judged(index, offset, verdict.clone()),
+    let places = match &app.kafka {
+        Some(kafka) => kafka.producer.send(&envelope, payloads).await?,
+        None => {
+            let range = app.log.append(envelope, payloads).await?;
+            range
+                .map(|offset| (app.partition.clone(), offset))
+                .collect()
+        }
+    };
+    let mut verdicts = verdicts_of(app, &places).await;
+    let receipts = std::iter::zip(indexes, places).map(|(index, (partition, offset))| {
+        // Where there are several partitions, an offset alone says little.
+        let shown = app.kafka.is_some().then(|| partition.to_string());
+        let receipt = match verdicts.remove(&(partition, offset)) {
+            Some(verdict) => judged(index, offset, verdict),
             None => Receipt {
                 offset: Some(offset),
                 pending: true,
                 ..receipt(index, "accepted")
             },
+        };
+        Receipt {
+            partition: shown,
+            ..receipt
         }
     });
     Ok(receipts.collect())
+}
+
+/// What became of the records at `places`, as far as it is known in time.
+/// Another process may read a partition: then nothing is known here.
+async fn verdicts_of(app: &App, places: &[(Partition, i64)]) -> HashMap<(Partition, i64), Verdict> {
+    let mut by_partition: BTreeMap<&Partition, Vec<i64>> = BTreeMap::new();
+    for (partition, offset) in places {
+        by_partition.entry(partition).or_default().push(*offset);
+    }
+    let waits = by_partition
+        .into_iter()
+        .map(|(partition, mut offsets)| async move {
+            offsets.sort_unstable();
+            let Some(board) = app.boards.of(partition) else {
+                return Vec::new();
+            };
+            let each = board.wait_each(&offsets).await;
+            let known = std::iter::zip(offsets, each).filter_map(|(offset, verdict)| {
+                verdict.map(|verdict| ((partition.clone(), offset), verdict))
+            });
+            known.collect::<Vec<_>>()
+        });
+    let waited = tokio::time::timeout(VERDICT_WAIT, join_all(waits)).await;
+    waited.unwrap_or_default().into_iter().flatten().collect()
 }
 
 fn receipt(index: usize, status: &'static str) -> Receipt {
@@ -321,6 +360,7 @@ fn receipt(index: usize, status: &'static str) -> Receipt {
         index,
         status,
         event_id: None,
+        partition: None,
         offset: None,
         code: None,
         message: None,

@@ -8,6 +8,7 @@ pub mod error;
 pub mod events;
 pub mod formats;
 pub mod ops;
+pub mod sources;
 pub mod sql;
 pub mod tokens;
 pub mod trails;
@@ -38,6 +39,8 @@ pub fn router(app: Shared) -> Router {
         .route("/v1/whoami", get(ops::whoami))
         .route("/v1/flush", post(ops::flush))
         .route("/v1/quarantine/resubmit", post(ops::resubmit))
+        .route("/v1/sources", get(sources::list))
+        .route("/v1/sources/accept", post(sources::accept))
         .route("/v1/events", post(events::post))
         .route(
             "/v1/organization",

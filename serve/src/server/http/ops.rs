@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use cairn_schemas::control::Role;
 use cairn_schemas::selector::Among;
-use cairn_schemas::{AccountId, Partition, Position};
+use cairn_schemas::{AccountId, Micros, Position};
 use cairn_store::table::Table;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,6 +19,7 @@ use super::sql::own_rows;
 use super::tokens::among_json;
 use super::{Changing, events, parse};
 use crate::server::app::{App, Shared};
+use crate::server::kafka;
 
 /// `GET /healthz`.
 pub async fn healthz() -> Json<Value> {
@@ -114,9 +115,10 @@ pub async fn status(
 }
 
 async fn full_status(app: &App, mut out: Value) -> Value {
-    let log = Partition::embedded();
+    let log = app.partition.clone();
     let (open_rows, open_bytes) = app.history.open_size();
-    let committed = app.history.committed().of(&log);
+    let all = app.history.committed();
+    let committed = all.of(&log);
     out["log"] = json!({
         "start": app.log.start(),
         "end": app.log.end(),
@@ -133,9 +135,8 @@ async fn full_status(app: &App, mut out: Value) -> Value {
     let mut trails = Vec::new();
     for follower in app.trails.all() {
         let mut trail = super::trails::describe(&follower).await;
-        let scanned = follower.status().scanned.of(&log);
         if trail["status"] == "Enable" {
-            trail["lag_records"] = json!((committed - scanned).max(0));
+            trail["lag_records"] = json!(behind(&all, &follower.status().scanned));
         }
         if let Some(table) = follower.table() {
             trail["files"] = json!(table.files().files.len());
@@ -143,13 +144,25 @@ async fn full_status(app: &App, mut out: Value) -> Value {
         trails.push(trail);
     }
     out["trails"] = json!(trails);
+    if let Some(kafka) = &app.kafka {
+        out["kafka"] = kafka::status(kafka, app.clock.as_ref());
+    }
     out["accounts"] = json!(app.registry.accounts().iter().filter(|a| a.member).count());
     out
 }
 
+/// Records that lie between two places.
+fn behind(head: &Position, at: &Position) -> i64 {
+    let each = head.0.iter().map(|(p, next)| (next - at.of(p)).max(0));
+    each.sum()
+}
+
 /// Commits everything that was acknowledged before the call, everywhere.
 pub async fn flush_all(app: &App) -> Result<Position, ApiError> {
-    let target = Position::at(Partition::embedded(), app.log.end());
+    let mut target = Position::at(app.partition.clone(), app.log.end());
+    if let Some(kafka) = &app.kafka {
+        target.merge(&kafka.end.end().await?);
+    }
     if !app.pipeline.flush(target.clone()).await {
         return Err(ApiError::unavailable(
             "the pipeline has stopped; the server's log says why",
@@ -208,16 +221,17 @@ pub async fn resubmit(
         asked: &asked,
     };
     let change = async {
-        // What is refused again comes in behind this place.
-        let end = app.log.end();
-        let mut after = -1;
+        // What is refused again comes in after this moment.
+        let until = app.clock.now();
+        let mut after = None;
         let mut all = events::Receipts::default();
         loop {
-            let rows = own_rows(&app, &asked.principal, &wanted.query(after, end)).await?;
-            let Some(last) = rows.last().and_then(|r| r.get("log_offset")?.as_i64()) else {
+            let query = wanted.query(after.as_ref(), until);
+            let rows = own_rows(&app, &asked.principal, &query).await?;
+            let Some(last) = rows.last().and_then(Place::of) else {
                 return Ok(all);
             };
-            after = last;
+            after = Some(last);
             all.extend(
                 events::take_again(&app, &asked, wanted.account.clone(), payloads(&rows)?).await?,
             );
@@ -226,26 +240,59 @@ pub async fn resubmit(
     Ok(Json(changing.make(&app, change).await?))
 }
 
+/// Where a quarantined record stood.
+#[derive(Debug)]
+struct Place {
+    source: String,
+    number: i64,
+    offset: i64,
+    item: i64,
+}
+
+impl Place {
+    fn of(row: &Value) -> Option<Self> {
+        Some(Self {
+            source: row.get("log_source")?.as_str()?.to_owned(),
+            number: row.get("log_partition")?.as_i64()?,
+            offset: row.get("log_offset")?.as_i64()?,
+            item: row.get("log_item")?.as_i64()?,
+        })
+    }
+}
+
 impl Resubmit {
-    /// The next records after `after`, of the embedded log's one partition.
-    fn query(&self, after: i64, end: i64) -> String {
+    /// The next records after `after` that were received before `until`.
+    fn query(&self, after: Option<&Place>, until: Micros) -> String {
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
         let mut query = format!(
-            "SELECT log_offset, raw_base64 FROM quarantine WHERE log_offset > {after} AND log_offset < {end}"
+            "SELECT log_source, log_partition, log_offset, log_item, raw_base64 FROM quarantine \
+             WHERE ingest_time < TIMESTAMP '{}'",
+            until.to_rfc3339()
         );
-        if let Some(source) = &self.source {
+        if let Some(p) = after {
+            let source = quoted(&p.source);
+            let (number, offset, item) = (p.number, p.offset, p.item);
             query.push_str(&format!(
-                " AND log_source = '{}'",
-                source.replace('\'', "''")
+                " AND (log_source > {source} OR (log_source = {source} AND (log_partition > {number} \
+                 OR (log_partition = {number} AND (log_offset > {offset} \
+                 OR (log_offset = {offset} AND log_item > {item}))))))"
             ));
+        }
+        if let Some(source) = &self.source {
+            query.push_str(&format!(" AND log_source = {}", quoted(source)));
         }
         if let Some(partition) = self.partition {
             query.push_str(&format!(" AND log_partition = {partition}"));
         }
         match self.offset {
             Some(offset) => query.push_str(&format!(" AND log_offset = {offset}")),
-            None => query.push_str(" AND reason NOT IN ('account_mismatch', 'reserved_service')"),
+            None => query.push_str(
+                " AND reason NOT IN ('account_mismatch', 'reserved_service', 'no_envelope', 'source_gap')",
+            ),
         }
-        query.push_str(&format!(" ORDER BY log_offset LIMIT {RESUBMIT_AT_ONCE}"));
+        query.push_str(&format!(
+            " ORDER BY log_source, log_partition, log_offset, log_item LIMIT {RESUBMIT_AT_ONCE}"
+        ));
         query
     }
 }

@@ -1,0 +1,347 @@
+//! Kafka as the server sees it: made from the settings, with what it has to be
+//! told by the control documents, watched for partitions that stop.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cairn_ingest::kafka::{
+    Acceptances, DialectHint, Epoch, Epochs, EpochsError, KafkaBoard, KafkaEnd, KafkaOptions,
+    KafkaProducer, KafkaSecurity, KafkaSource, Mechanism, OnBadRecord, PartitionState,
+    PartitionStatus, Protocol, Secret, TopicId, TopicRule,
+};
+use cairn_schemas::control::{Acceptance, ControlKind, Principal, TopicLife};
+use cairn_schemas::{Clock, Partition};
+use cairn_store::control::{ControlError, ControlStore};
+use parking_lot::RwLock;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::app::Shared;
+use super::audit::{Act, Caller};
+use crate::config::{self, Role, Settings};
+
+/// What the server holds of Kafka.
+#[derive(Debug)]
+pub struct Kafka {
+    /// Writes what comes over HTTP.
+    pub producer: KafkaProducer,
+    /// How the partitions stand.
+    pub board: Arc<KafkaBoard>,
+    /// Where the topics end.
+    pub end: KafkaEnd,
+    /// What administrators have accepted.
+    pub accepted: Arc<Accepted>,
+}
+
+/// Reaches Kafka as `settings` say: the doors' part, and the source where this
+/// process reads.
+pub async fn open(
+    settings: &Settings,
+    control: &ControlStore,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Option<(Kafka, Option<KafkaSource>)>> {
+    if !settings.kafka.is_on() {
+        return Ok(None);
+    }
+    let options = options(&settings.kafka, settings.server.max_event_bytes);
+    options.check()?;
+    let accepted = Arc::new(Accepted::new(control.clone(), Arc::clone(clock)));
+    accepted.refresh().await?;
+    let epochs: Arc<dyn Epochs> = Arc::new(Lives {
+        control: control.clone(),
+        clock: Arc::clone(clock),
+    });
+    let producer = KafkaProducer::new(&options)?;
+    producer
+        .ensure_intake_topic(settings.kafka.intake_partitions)
+        .await?;
+    let board = Arc::new(KafkaBoard::default());
+    let source = match settings.server.role {
+        Role::Query => None,
+        Role::All | Role::Ingest => Some(KafkaSource::new(
+            options.clone(),
+            Arc::clone(&epochs),
+            Arc::clone(&accepted) as Arc<dyn Acceptances>,
+            Arc::clone(clock),
+            Arc::clone(&board),
+        )?),
+    };
+    let end = KafkaEnd::new(&options, epochs)?;
+    let kafka = Kafka {
+        producer,
+        board,
+        end,
+        accepted,
+    };
+    Ok(Some((kafka, source)))
+}
+
+fn options(settings: &config::Kafka, max_event: u64) -> KafkaOptions {
+    let secret = |s: &Option<config::Secret>| s.as_ref().map(|s| Secret(s.expose().to_owned()));
+    let hint = |topic: &str| {
+        let rule = settings.dialects.iter().find(|(name, _)| name == topic);
+        match rule {
+            None => DialectHint::Auto,
+            Some((_, config::kafka::Format::ActionTrail)) => DialectHint::ActionTrail,
+            Some((_, config::kafka::Format::CloudTrail)) => DialectHint::CloudTrail,
+        }
+    };
+    let rule = |t: &config::kafka::TopicRule| TopicRule {
+        topic: t.topic.clone(),
+        account: t.account.clone(),
+        dialect: hint(&t.topic),
+        on_bad_record: match settings.suspend.contains(&t.topic) {
+            true => OnBadRecord::Suspend,
+            false => OnBadRecord::Quarantine,
+        },
+    };
+    KafkaOptions {
+        brokers: settings.brokers.join(","),
+        group: settings.group.clone(),
+        topics: settings.topics.iter().map(rule).collect(),
+        intake_topic: Some(settings.intake_topic.clone()),
+        security: KafkaSecurity {
+            protocol: match settings.security_protocol {
+                config::kafka::Protocol::Plaintext => Protocol::Plaintext,
+                config::kafka::Protocol::Ssl => Protocol::Ssl,
+                config::kafka::Protocol::SaslPlaintext => Protocol::SaslPlaintext,
+                config::kafka::Protocol::SaslSsl => Protocol::SaslSsl,
+            },
+            mechanism: settings.sasl_mechanism.map(|m| match m {
+                config::kafka::Mechanism::Plain => Mechanism::Plain,
+                config::kafka::Mechanism::ScramSha256 => Mechanism::ScramSha256,
+                config::kafka::Mechanism::ScramSha512 => Mechanism::ScramSha512,
+            }),
+            username: settings.sasl_username.clone(),
+            password: secret(&settings.sasl_password),
+            ca_file: settings.ca_file.clone(),
+            certificate_file: settings.certificate_file.clone(),
+            key_file: settings.key_file.clone(),
+            key_password: secret(&settings.key_password),
+            accept_any_host: !settings.verify_hostname,
+        },
+        session_timeout: settings.session_timeout,
+        properties: settings.properties.clone(),
+        max_event: usize::try_from(max_event).unwrap_or(usize::MAX),
+        ..KafkaOptions::default()
+    }
+}
+
+/// The lives of topics, as control documents: every process gives a topic's
+/// offsets the same name.
+#[derive(Debug)]
+struct Lives {
+    control: ControlStore,
+    clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Epochs for Lives {
+    async fn epoch_of(
+        &self,
+        topic: &str,
+        id: TopicId,
+        starts: &BTreeMap<i32, i64>,
+    ) -> Result<Epoch, EpochsError> {
+        let topic_id = format!("{:032x}", id.0);
+        let failed = |error: ControlError| EpochsError(error.to_string());
+        loop {
+            let mut known: BTreeMap<String, Vec<TopicLife>> = self
+                .control
+                .load(ControlKind::Topic)
+                .await
+                .map_err(failed)?;
+            let lives = known.remove(topic).unwrap_or_default();
+            if let Some(life) = lives.iter().find(|l| l.topic_id == topic_id) {
+                return Ok(epoch(life));
+            }
+            let life = TopicLife {
+                version: lives.len() as u64 + 1,
+                at: self.clock.now(),
+                topic: topic.to_owned(),
+                topic_id: topic_id.clone(),
+                starts: starts.clone(),
+            };
+            let put = self
+                .control
+                .put(ControlKind::Topic, topic, life.version, &life);
+            match put.await {
+                Ok(()) => return Ok(epoch(&life)),
+                // Another process met it at the same time: what it wrote counts.
+                Err(ControlError::Conflict { .. }) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+}
+
+fn epoch(life: &TopicLife) -> Epoch {
+    Epoch {
+        number: u32::try_from(life.version).unwrap_or(u32::MAX),
+        starts: life.starts.clone(),
+    }
+}
+
+/// What administrators have accepted, as control documents.
+#[derive(Debug)]
+pub struct Accepted {
+    control: ControlStore,
+    clock: Arc<dyn Clock>,
+    known: RwLock<BTreeMap<Partition, i64>>,
+}
+
+impl Accepted {
+    fn new(control: ControlStore, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            control,
+            clock,
+            known: RwLock::default(),
+        }
+    }
+
+    /// Picks up what was accepted elsewhere.
+    pub async fn refresh(&self) -> Result<(), ControlError> {
+        let documents = self.load().await?;
+        let newest = documents
+            .into_values()
+            .filter_map(|mut versions| versions.pop());
+        *self.known.write() = newest.map(|a| (a.partition, a.offset)).collect();
+        Ok(())
+    }
+
+    async fn load(&self) -> Result<BTreeMap<String, Vec<Acceptance>>, ControlError> {
+        self.control.load(ControlKind::Acceptance).await
+    }
+
+    /// Lets `partition`, which stopped at `offset`, go on. The second of two
+    /// that accept at once gets [`ControlError::Conflict`].
+    pub async fn accept(
+        &self,
+        by: &str,
+        partition: Partition,
+        offset: i64,
+    ) -> Result<(), ControlError> {
+        // Names of sources hold what no key may.
+        let hash = cairn_digest::event_hash(partition.to_string().as_bytes());
+        let id = hex::encode(&hash[..16]);
+        let versions = self.load().await?.remove(&id).map_or(0, |v| v.len() as u64);
+        let document = Acceptance {
+            version: versions + 1,
+            at: self.clock.now(),
+            by: by.to_owned(),
+            partition: partition.clone(),
+            offset,
+        };
+        self.control
+            .put(ControlKind::Acceptance, &id, document.version, &document)
+            .await?;
+        self.known.write().insert(partition, offset);
+        Ok(())
+    }
+}
+
+impl Acceptances for Accepted {
+    fn accepted(&self, partition: &Partition, offset: i64) -> bool {
+        self.known.read().get(partition) == Some(&offset)
+    }
+}
+
+/// The name of a partition, as status and commands have it: `source/number`.
+pub fn partition_of(status: &PartitionStatus) -> Partition {
+    Partition {
+        source: status.source.clone(),
+        number: status.partition,
+    }
+}
+
+/// What `/v1/status` tells.
+pub fn status(kafka: &Kafka, clock: &dyn Clock) -> Value {
+    let now = clock.now();
+    let status = kafka.board.status();
+    let partitions: Vec<Value> = status
+        .partitions
+        .iter()
+        .map(|p| {
+            let mut shown = json!({
+                "partition": partition_of(p).to_string(),
+                "topic": p.topic,
+                "log_start": p.log_start,
+                "log_end": p.log_end,
+                "committed": p.committed,
+                "lag_records": (p.log_end - p.committed.unwrap_or(p.next)).max(0),
+                "lag_seconds": p.lag_seconds(now),
+                "state": "reading",
+            });
+            match &p.state {
+                PartitionState::Reading => {}
+                PartitionState::Paused => shown["state"] = json!("paused"),
+                PartitionState::Stopped { reason, what_to_do } => {
+                    shown["state"] = json!("stopped");
+                    shown["reason"] = json!(reason.to_string());
+                    shown["what_to_do"] = json!(what_to_do);
+                    shown["stopped_at"] = json!(reason.acceptable_at());
+                }
+            }
+            if let Some(error) = &p.last_error {
+                shown["last_error"] = json!(error);
+            }
+            shown
+        })
+        .collect();
+    json!({
+        "group_state": status.group_state,
+        "rebalances": status.rebalances,
+        "errors": status.errors,
+        "last_error": status.last_error,
+        "missing_topics": status.missing_topics,
+        "partitions": partitions,
+    })
+}
+
+/// How often stopped partitions are looked for.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Makes an event of every partition that stops, and keeps the metrics.
+pub async fn watch(app: Shared, stop: CancellationToken) {
+    let Some(kafka) = &app.kafka else { return };
+    let mut told: BTreeSet<(Partition, String)> = BTreeSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        let status = kafka.board.status();
+        let mut stopped = BTreeSet::new();
+        for partition in &status.partitions {
+            if let PartitionState::Stopped { reason, .. } = &partition.state {
+                stopped.insert((partition_of(partition), reason.to_string()));
+            }
+        }
+        if !stopped.is_empty()
+            && let Err(error) = kafka.accepted.refresh().await
+        {
+            tracing::warn!(error = %error, "what was accepted elsewhere cannot be read");
+        }
+        for (partition, reason) in stopped.difference(&told) {
+            tracing::error!(partition = %partition, reason, "a partition is not read any more");
+            record(&app, "SourceStopped", partition, reason).await;
+        }
+        for (partition, reason) in told.difference(&stopped) {
+            tracing::info!(partition = %partition, "a partition that was stopped is no longer");
+            record(&app, "SourceResumed", partition, reason).await;
+        }
+        told = stopped;
+    }
+}
+
+async fn record(app: &Shared, name: &'static str, partition: &Partition, reason: &str) {
+    let (principal, caller) = (Principal::cairn(), Caller::default());
+    let mut act = Act::new(name, true, &principal, &caller);
+    act.request = json!({"partition": partition.to_string(), "reason": reason});
+    act.resource = Some(("CAIRN::Partition", partition.to_string()));
+    if let Err(error) = app.audit.record(act).await {
+        tracing::warn!(error = %error, "a stopped partition could not be recorded");
+    }
+}
