@@ -40,7 +40,7 @@ pub type Shared = Arc<App>;
 /// How many of the newest verdicts are kept for doors that wait.
 const VERDICTS_KEPT: usize = 262_144;
 /// Memory for committed rows that followers have not read yet.
-const FOLLOWER_BYTES: usize = 128 << 20;
+pub(super) const FOLLOWER_BYTES: usize = 128 << 20;
 
 /// A running server.
 #[derive(Debug)]
@@ -55,8 +55,14 @@ pub struct App {
     pub audit: Audit,
     /// The embedded log.
     pub log: EmbeddedLog,
-    /// What became of records.
+    /// What it is called among the logs of one store.
+    pub partition: Partition,
+    /// What became of its records.
     pub verdicts: Arc<Verdicts>,
+    /// What became of the records of every partition that this process reads.
+    pub boards: Arc<Boards>,
+    /// Kafka, where events come from there.
+    pub kafka: Option<Kafka>,
     /// History.
     pub history: Arc<History>,
     /// The pipeline's door for flushes.
@@ -201,15 +207,6 @@ impl App {
     }
 }
 
-/// The URL of the server's own object store.
-fn store_url(dir: &Path) -> anyhow::Result<String> {
-    let folder = dir.join(keys::STORE_DIR);
-    match url::Url::from_file_path(&folder) {
-        Ok(url) => Ok(url.to_string()),
-        Err(()) => anyhow::bail!("the data folder {} is no absolute path", dir.display()),
-    }
-}
-
 async fn open_registry(
     settings: &Settings,
     control: &ControlStore,
@@ -241,76 +238,7 @@ fn deliver_options(settings: &Settings) -> DeliverOptions {
     }
 }
 
-/// Opens the embedded log below `dir`; reads and checks all of it.
-pub async fn open_log(dir: &Path, settings: &Settings) -> anyhow::Result<EmbeddedLog> {
-    let options = LogOptions {
-        segment_bytes: settings.log.segment_bytes,
-        // A body is appended as a whole, so the largest one has to fit.
-        max_frame_bytes: size(settings.server.max_decompressed_bytes) + (32 << 20),
-        ..LogOptions::default()
-    };
-    let dir = dir.join(keys::LOG_DIR);
-    let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(&dir, options)).await?;
-    Ok(opened?)
-}
-
-async fn open_history(root: &Opened, ambient: &Ambient) -> anyhow::Result<History> {
-    let open = async |key: &str, spec: TableSpec| -> anyhow::Result<Arc<Table>> {
-        let opened = root.at(key);
-        let (clock, ids) = (Arc::clone(&ambient.clock), Arc::clone(&ambient.ids));
-        let table = Table::open_or_create(&opened, spec, TableOptions::default(), clock, ids).await;
-        Ok(Arc::new(
-            table.with_context(|| format!("cannot open the table {key}"))?,
-        ))
-    };
-    let table = open(keys::HISTORY, TableSpec::events("history")).await?;
-    let quarantine = open(keys::QUARANTINE, TableSpec::quarantine()).await?;
-    Ok(History::new(table, quarantine, FOLLOWER_BYTES))
-}
-
-/// Where the pipeline reads on. A log that begins after that place has lost
-/// records, and one that ends before it would give offsets out twice: both
-/// are refused.
-fn check_log(log: &EmbeddedLog, history: &History) -> anyhow::Result<i64> {
-    let committed = history.committed().of(&Partition::embedded());
-    let (start, end) = (log.start(), log.end());
-    anyhow::ensure!(
-        start <= committed,
-        "the log begins at offset {start}, but history is committed only up to {committed}: \
-         records between are missing. Restore the folder log/ from a backup"
-    );
-    anyhow::ensure!(
-        end >= committed,
-        "the log ends at offset {end}, but history is committed up to {committed}: the folder log/ \
-         is older than the tables. Restore log/ and store/ from the same backup"
-    );
-    let quarantined = history.quarantine().position().of(&Partition::embedded());
-    anyhow::ensure!(
-        end >= quarantined,
-        "the log ends at offset {end}, but quarantine reaches up to {quarantined}: the folder log/ is \
-         older than the tables. Restore log/ and store/ from the same backup"
-    );
-    Ok(committed)
-}
-
-/// Opens the duplicate index and brings it up to what history committed.
-async fn open_seen(dir: &Path, history: &History, log: &EmbeddedLog) -> anyhow::Result<SeenIndex> {
-    let folder = dir.join(keys::SEEN_DIR);
-    let log_end = Some(Position::at(Partition::embedded(), log.end()));
-    let options = SeenOptions {
-        log_end,
-        ..SeenOptions::default()
-    };
-    let seen = tokio::task::spawn_blocking(move || SeenIndex::open(&folder, options)).await??;
-    for aside in seen.set_aside() {
-        tracing::warn!(what = ?aside, "a part of the duplicate index was set aside and is rebuilt");
-    }
-    cairn_ingest::judge::catch_up(seen, history)
-        .await
-        .context("the duplicate index cannot be brought up to date")
-}
-
-fn size(n: u64) -> usize {
+pub(super) fn size(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }
 
@@ -329,155 +257,5 @@ fn receive_limits(settings: &Settings) -> ReceiveLimits {
         max_body: size(settings.server.max_decompressed_bytes),
         max_event: size(settings.server.max_event_bytes),
         ..ReceiveLimits::default()
-    }
-}
-
-fn make_engine(
-    settings: &Settings,
-    history: &Arc<History>,
-    trails: &Arc<TrailSet>,
-    registry: &Arc<Registry>,
-    ambient: &Ambient,
-) -> anyhow::Result<Arc<Engine>> {
-    let spill = settings
-        .query
-        .spill_dir
-        .clone()
-        .unwrap_or_else(|| settings.data.dir.join("spill"));
-    let defaults = Limits::default();
-    let limits = Limits {
-        memory: size(settings.query.memory_bytes),
-        timeout: settings.query.timeout,
-        concurrent: settings.query.max_concurrent as usize,
-        spill_dir: (settings.query.spill_bytes > 0).then_some(spill),
-        spill: settings.query.spill_bytes,
-        threads: match settings.query.threads {
-            0 => defaults.threads,
-            n => n as usize,
-        },
-        memory_per_query: size(settings.query.memory_bytes),
-        ..defaults
-    };
-    let tables = Arc::new(AllTables {
-        history: Arc::clone(history),
-        trails: Arc::clone(trails),
-    });
-    let system = system_tables::all(history, trails, registry);
-    let engine = Engine::new(tables, system, limits, Arc::clone(&ambient.clock))?;
-    Ok(Arc::new(engine))
-}
-
-/// Every table, for the query engine.
-#[derive(Debug)]
-struct AllTables {
-    history: Arc<History>,
-    trails: Arc<TrailSet>,
-}
-
-#[async_trait]
-impl Tables for AllTables {
-    async fn names(&self, readable: &Among<AccountId>) -> Vec<TableName> {
-        let trails = match readable {
-            // Without a look into the trails: one that is just being changed
-            // keeps nobody waiting who may know of it anyway.
-            Among::All => self.trails.folded_names(),
-            Among::Only(_) => self.trails.names_visible_to(readable).await,
-        };
-        let trails = trails
-            .iter()
-            .filter_map(|n| TrailName::new(n).ok())
-            .map(TableName::Trail);
-        [TableName::History, TableName::Quarantine]
-            .into_iter()
-            .chain(trails)
-            .collect()
-    }
-
-    async fn snapshot(&self, table: &TableName) -> Result<Option<TableSnapshot>, ViewError> {
-        match table {
-            TableName::History => Ok(Some(self.history.snapshot())),
-            TableName::Quarantine => Ok(Some(self.history.quarantine_snapshot())),
-            TableName::Trail(name) => {
-                let Ok(follower) = self.trails.find(name.as_str()) else {
-                    return Ok(None);
-                };
-                let snapshot = follower.snapshot().await;
-                snapshot.map(Some).map_err(|reason| ViewError {
-                    table: table.clone(),
-                    reason,
-                })
-            }
-        }
-    }
-}
-
-/// What the pipeline tells goes into metrics, and new accounts to the registry.
-#[derive(Debug)]
-struct Observing {
-    metrics: Arc<Metrics>,
-    accounts: mpsc::UnboundedSender<(AccountId, String)>,
-}
-
-impl Observer for Observing {
-    fn judged(&self, judged: &Judged) {
-        let (mut accepted, mut duplicate) = (0, 0);
-        for (_, verdict) in &judged.verdicts {
-            match verdict {
-                Verdict::Accepted { .. } => accepted += 1,
-                Verdict::Duplicate { .. } => duplicate += 1,
-                Verdict::Refused { code, .. } => {
-                    self.metrics
-                        .records
-                        .with_label_values(&["quarantined"])
-                        .inc();
-                    self.metrics.quarantined.with_label_values(&[code]).inc();
-                }
-            }
-        }
-        self.metrics
-            .records
-            .with_label_values(&["accepted"])
-            .inc_by(accepted);
-        self.metrics
-            .records
-            .with_label_values(&["duplicate"])
-            .inc_by(duplicate);
-        self.metrics.conflicts.inc_by(judged.conflicts);
-        for account in &judged.new_accounts {
-            // The receiver lives as long as the server; after it nobody counts.
-            let _ = self.accounts.send((account.clone(), judged.sender.clone()));
-        }
-    }
-
-    fn committed(&self, _: &Position, took: Duration) {
-        self.metrics.commits.with_label_values(&["ok"]).inc();
-        self.metrics.commit_seconds.observe(took.as_secs_f64());
-    }
-
-    fn commit_failed(&self, error: &TableError) {
-        self.metrics.commits.with_label_values(&["failed"]).inc();
-        tracing::warn!(error = %error, "commit to history failed, trying again");
-    }
-}
-
-/// Adds the accounts that intake met to the organization. A document that
-/// cannot be written now is written when the account is met after a restart.
-async fn register_accounts(
-    registry: Arc<Registry>,
-    audit: Audit,
-    mut found: mpsc::UnboundedReceiver<(AccountId, String)>,
-) {
-    let (principal, caller) = (Principal::cairn(), Caller::default());
-    while let Some((account, sender)) = found.recv().await {
-        let mut act = Act::new("AddAccount", true, &principal, &caller);
-        act.request = serde_json::json!({"accountId": account, "firstEventFrom": sender});
-        act.resource = Some(("CAIRN::Account", account.to_string()));
-        if let Err(error) = audit.record(act).await {
-            tracing::warn!(error = %error, "a new account could not be recorded");
-            continue;
-        }
-        if let Err(error) = registry.add_account(&sender, account, None, true).await {
-            tracing::warn!(error = %error, "a new account could not be written down");
-        }
     }
 }

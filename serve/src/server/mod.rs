@@ -20,10 +20,13 @@ pub mod kafka;
 pub mod maintenance;
 pub mod metrics;
 pub mod node;
+mod observing;
+mod opening;
 pub mod registry;
 pub mod room;
 pub mod start;
 pub mod system_tables;
+mod tables;
 pub mod trails;
 
 pub use start::run;

@@ -1,0 +1,87 @@
+//! What the pipeline tells the rest of the server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_ingest::judge::Judged;
+use cairn_ingest::pipeline::Observer;
+use cairn_ingest::verdict::Verdict;
+use cairn_schemas::control::Principal;
+use cairn_schemas::{AccountId, Position};
+use cairn_store::table::TableError;
+use tokio::sync::mpsc;
+
+use super::audit::{Act, Audit, Caller};
+use super::metrics::Metrics;
+use super::registry::Registry;
+
+/// What the pipeline tells goes into metrics, and new accounts to the registry.
+#[derive(Debug)]
+pub(super) struct Observing {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) accounts: mpsc::UnboundedSender<(AccountId, String)>,
+}
+
+impl Observer for Observing {
+    fn judged(&self, judged: &Judged) {
+        let (mut accepted, mut duplicate) = (0, 0);
+        for (_, verdict) in &judged.verdicts {
+            match verdict {
+                Verdict::Accepted { .. } => accepted += 1,
+                Verdict::Duplicate { .. } => duplicate += 1,
+                Verdict::Refused { code, .. } => {
+                    self.metrics
+                        .records
+                        .with_label_values(&["quarantined"])
+                        .inc();
+                    self.metrics.quarantined.with_label_values(&[code]).inc();
+                }
+            }
+        }
+        self.metrics
+            .records
+            .with_label_values(&["accepted"])
+            .inc_by(accepted);
+        self.metrics
+            .records
+            .with_label_values(&["duplicate"])
+            .inc_by(duplicate);
+        self.metrics.conflicts.inc_by(judged.conflicts);
+        for account in &judged.new_accounts {
+            // The receiver lives as long as the server; after it nobody counts.
+            let _ = self.accounts.send((account.clone(), judged.sender.clone()));
+        }
+    }
+
+    fn committed(&self, _: &Position, took: Duration) {
+        self.metrics.commits.with_label_values(&["ok"]).inc();
+        self.metrics.commit_seconds.observe(took.as_secs_f64());
+    }
+
+    fn commit_failed(&self, error: &TableError) {
+        self.metrics.commits.with_label_values(&["failed"]).inc();
+        tracing::warn!(error = %error, "commit to history failed, trying again");
+    }
+}
+
+/// Adds the accounts that intake met to the organization. A document that
+/// cannot be written now is written when the account is met after a restart.
+pub(super) async fn register_accounts(
+    registry: Arc<Registry>,
+    audit: Audit,
+    mut found: mpsc::UnboundedReceiver<(AccountId, String)>,
+) {
+    let (principal, caller) = (Principal::cairn(), Caller::default());
+    while let Some((account, sender)) = found.recv().await {
+        let mut act = Act::new("AddAccount", true, &principal, &caller);
+        act.request = serde_json::json!({"accountId": account, "firstEventFrom": sender});
+        act.resource = Some(("CAIRN::Account", account.to_string()));
+        if let Err(error) = audit.record(act).await {
+            tracing::warn!(error = %error, "a new account could not be recorded");
+            continue;
+        }
+        if let Err(error) = registry.add_account(&sender, account, None, true).await {
+            tracing::warn!(error = %error, "a new account could not be written down");
+        }
+    }
+}

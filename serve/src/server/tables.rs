@@ -1,0 +1,95 @@
+//! The query engine, and the tables that it may ask.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cairn_ingest::history::History;
+use cairn_query::{Engine, Limits};
+use cairn_schemas::selector::Among;
+use cairn_schemas::{AccountId, TrailName};
+use cairn_store::view::{TableName, TableSnapshot, Tables, ViewError};
+
+use super::app::{Ambient, size};
+use super::registry::Registry;
+use super::system_tables;
+use super::trails::TrailSet;
+use crate::config::Settings;
+
+pub(super) fn make_engine(
+    settings: &Settings,
+    history: &Arc<History>,
+    trails: &Arc<TrailSet>,
+    registry: &Arc<Registry>,
+    ambient: &Ambient,
+) -> anyhow::Result<Arc<Engine>> {
+    let spill = settings
+        .query
+        .spill_dir
+        .clone()
+        .unwrap_or_else(|| settings.data.dir.join("spill"));
+    let defaults = Limits::default();
+    let limits = Limits {
+        memory: size(settings.query.memory_bytes),
+        timeout: settings.query.timeout,
+        concurrent: settings.query.max_concurrent as usize,
+        spill_dir: (settings.query.spill_bytes > 0).then_some(spill),
+        spill: settings.query.spill_bytes,
+        threads: match settings.query.threads {
+            0 => defaults.threads,
+            n => n as usize,
+        },
+        memory_per_query: size(settings.query.memory_bytes),
+        ..defaults
+    };
+    let tables = Arc::new(AllTables {
+        history: Arc::clone(history),
+        trails: Arc::clone(trails),
+    });
+    let system = system_tables::all(history, trails, registry);
+    let engine = Engine::new(tables, system, limits, Arc::clone(&ambient.clock))?;
+    Ok(Arc::new(engine))
+}
+
+/// Every table, for the query engine.
+#[derive(Debug)]
+struct AllTables {
+    history: Arc<History>,
+    trails: Arc<TrailSet>,
+}
+
+#[async_trait]
+impl Tables for AllTables {
+    async fn names(&self, readable: &Among<AccountId>) -> Vec<TableName> {
+        let trails = match readable {
+            // Without a look into the trails: one that is just being changed
+            // keeps nobody waiting who may know of it anyway.
+            Among::All => self.trails.folded_names(),
+            Among::Only(_) => self.trails.names_visible_to(readable).await,
+        };
+        let trails = trails
+            .iter()
+            .filter_map(|n| TrailName::new(n).ok())
+            .map(TableName::Trail);
+        [TableName::History, TableName::Quarantine]
+            .into_iter()
+            .chain(trails)
+            .collect()
+    }
+
+    async fn snapshot(&self, table: &TableName) -> Result<Option<TableSnapshot>, ViewError> {
+        match table {
+            TableName::History => Ok(Some(self.history.snapshot())),
+            TableName::Quarantine => Ok(Some(self.history.quarantine_snapshot())),
+            TableName::Trail(name) => {
+                let Ok(follower) = self.trails.find(name.as_str()) else {
+                    return Ok(None);
+                };
+                let snapshot = follower.snapshot().await;
+                snapshot.map(Some).map_err(|reason| ViewError {
+                    table: table.clone(),
+                    reason,
+                })
+            }
+        }
+    }
+}
