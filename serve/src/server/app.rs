@@ -13,7 +13,7 @@ use cairn_ingest::judge::{Judge, Judged};
 use cairn_ingest::pipeline::{Observer, Pipeline, PipelineError, PipelineHandle, PipelineOptions};
 use cairn_ingest::receive::ReceiveLimits;
 use cairn_ingest::seen::{SeenIndex, SeenOptions};
-use cairn_ingest::source::EmbeddedSource;
+use cairn_ingest::source::{EmbeddedSource, Joined, Source};
 use cairn_ingest::verdict::{Boards, Verdict, Verdicts};
 use cairn_query::{Engine, Limits};
 use cairn_schemas::control::Principal;
@@ -125,15 +125,17 @@ impl App {
         ambient: Ambient,
     ) -> anyhow::Result<(Shared, Background)> {
         let metrics = Arc::new(Metrics::new()?);
-        let own_store = store_url(&settings.data.dir)?;
+        let own_store = store_url(&settings)?;
+        let shared = settings.store.url.is_some();
+        let partition = own_partition(&settings.data.dir, shared, ambient.ids.as_ref())?;
         let root = objects::open(&own_store, &ambient.objects).await?;
         let control = ControlStore::new(Arc::clone(&root.store), root.prefix.clone());
         let registry = open_registry(&settings, &control, &ambient).await?;
         let history = Arc::new(open_history(&root, &ambient).await?);
-        let committed = check_log(&log, &history)?;
+        let committed = check_log(&log, &partition, &history)?;
         let boards = Arc::new(Boards::new(VERDICTS_KEPT));
-        let verdicts = boards.own(&Partition::embedded(), committed);
-        let seen = open_seen(&settings.data.dir, &history, &log).await?;
+        let verdicts = boards.own(&partition, committed);
+        let seen = open_seen(&settings.data.dir, &history, &log, &partition).await?;
         let stop = CancellationToken::new();
 
         let (accounts, found) = mpsc::unbounded_channel();
@@ -157,8 +159,17 @@ impl App {
             max_event: usize::MAX,
             ..DecodeLimits::default()
         };
+        let (kafka, topics) = match kafka::open(&settings, &control, &ambient.clock).await? {
+            Some((kafka, topics)) => (Some(kafka), topics),
+            None => (None, None),
+        };
+        let embedded = EmbeddedSource::new(log.clone(), partition.clone());
+        let source: Box<dyn Source> = match topics {
+            Some(topics) => Box::new(Joined::new(embedded, Box::new(topics))),
+            None => Box::new(embedded),
+        };
         let (pipeline, handle) = Pipeline::new(
-            Box::new(EmbeddedSource::new(log.clone(), Partition::embedded())),
+            source,
             Judge::new(
                 seen,
                 registry.known_accounts(),
@@ -166,7 +177,7 @@ impl App {
                 settings.history.retention_days,
             ),
             Arc::clone(&history),
-            boards,
+            Arc::clone(&boards),
             Arc::new(observer),
             pipeline_options(&settings),
         );
@@ -191,7 +202,10 @@ impl App {
             registry,
             audit,
             log,
+            partition,
             verdicts,
+            boards,
+            kafka,
             history,
             pipeline: handle,
             trails,
