@@ -99,3 +99,13 @@ free_port() {
   done
   die "found no free port between 20000 and 32000"
 }
+
+# Go of at least 1.21: from there on it fetches the version that a module asks for by itself.
+need_go() {
+  [ -x /usr/local/go/bin/go ] && ! command -v go >/dev/null && PATH="$PATH:/usr/local/go/bin"
+  command -v go >/dev/null || need_apt golang-go
+  local have
+  have=$(go env GOVERSION | sed -n 's/^go\([0-9]*\.[0-9]*\).*/\1/p')
+  [ "$(printf '%s\n' 1.21 "$have" | sort -V | head -1)" = 1.21 ] \
+    || die "Go $have is too old: at least 1.21 is needed; install it from https://go.dev/dl into /usr/local/go"
+}
