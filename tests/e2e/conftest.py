@@ -9,6 +9,7 @@ import pytest
 import independent
 from broker import Broker
 from cairn import TESTDATA, Cairn
+from stores import Versitygw
 
 faulthandler.enable()
 # Nothing between a test and its own servers.
@@ -76,6 +77,13 @@ def own_kafka(folders):
 def topic(kafka):
     """A new topic with one partition on the shared broker."""
     return kafka.create_topic()
+
+
+@pytest.fixture
+def versitygw(folders):
+    """An S3 server of this test's own that keeps its objects over stop and kill, with one empty bucket."""
+    with Versitygw(folders("versitygw")) as store:
+        yield store
 
 
 @pytest.fixture(scope="session")
