@@ -1,13 +1,13 @@
 """Whether an S3 store lets exactly one of many create an object. Shares nothing with Cairn.
 
-    python tests/e2e/race.py --endpoint URL --bucket NAME [--rounds 30] [--racers 32] [--size 8] [--ca FILE]
+    python tests/e2e/race.py --endpoint URL… --bucket NAME [--rounds 30] [--racers 32] [--size 8] [--ca FILE]
 
-The keys are taken from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Each round creates
-one new key with `If-None-Match: *`, from as many connections as there are racers. In odd
-rounds every request lies at the server but for its last byte before the last bytes are
-sent, so that a store which looks first and writes later is caught; in even rounds whole
-requests go out at once. Ends with 1 if ever more than one won, or if the object isn't the
-winner's.
+The keys are taken from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. With several endpoints
+(gateways before one store) the racers are spread over them. Each round creates one new key
+with `If-None-Match: *`, from as many connections as there are racers. In odd rounds every
+request lies at the server but for its last byte before the last bytes are sent, so that a
+store which looks first and writes later is caught; in even rounds whole requests go out at
+once. Ends with 1 if ever more than one won, or if the object isn't the winner's.
 """
 
 import argparse
@@ -57,27 +57,28 @@ class Round:
 class Racer:
     """Races against one bucket."""
 
-    def __init__(self, endpoint, bucket, key_id, secret, ca=None, region="us-east-1"):
-        self.url = urllib.parse.urlsplit(endpoint)
+    def __init__(self, endpoints, bucket, key_id, secret, ca=None, region="us-east-1"):
+        endpoints = [endpoints] if isinstance(endpoints, str) else endpoints
+        self.urls = [urllib.parse.urlsplit(endpoint) for endpoint in endpoints]
         self.bucket = bucket
         self.credentials = Credentials(key_id, secret)
         self.region = region
-        self.tls = ssl.create_default_context(cafile=ca) if self.url.scheme == "https" else None
+        self.tls = ssl.create_default_context(cafile=ca) if self.urls[0].scheme == "https" else None
 
-    def _signed(self, method, key, body=b"", headers=()):
+    def _signed(self, url, method, key, body=b"", headers=()):
         """The bytes of a whole request."""
         path = urllib.parse.quote(f"/{self.bucket}/{key}")
-        request = AWSRequest(method, f"{self.url.scheme}://{self.url.netloc}{path}", data=body, headers=dict(headers))
+        request = AWSRequest(method, f"{url.scheme}://{url.netloc}{path}", data=body, headers=dict(headers))
         S3SigV4Auth(self.credentials, "s3", self.region).add_auth(request)
-        lines = [f"{method} {path} HTTP/1.1", f"Host: {self.url.netloc}",
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {url.netloc}",
                  *(f"{name}: {value}" for name, value in request.headers.items()),
                  f"Content-Length: {len(body)}", "Connection: close", "", ""]
         return "\r\n".join(lines).encode() + body
 
-    def _connect(self):
-        sock = socket.create_connection((self.url.hostname, self.url.port), timeout=ANSWER_WITHIN)
+    def _connect(self, url):
+        sock = socket.create_connection((url.hostname, url.port), timeout=ANSWER_WITHIN)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return self.tls.wrap_socket(sock, server_hostname=self.url.hostname) if self.tls else sock
+        return self.tls.wrap_socket(sock, server_hostname=url.hostname) if self.tls else sock
 
     @staticmethod
     def _answer(sock):
@@ -97,16 +98,18 @@ class Racer:
 
     def ask(self, method, key):
         """One request that races with nobody: status and body."""
-        sock = self._connect()
-        sock.sendall(self._signed(method, key))
+        sock = self._connect(self.urls[0])
+        sock.sendall(self._signed(self.urls[0], method, key))
         return self._answer(sock)
 
     def race(self, racers, held_back, size=8):
         """One round; `held_back` keeps the last byte of every request until all the others are there."""
         key = f"race/{uuid.uuid4().hex}"
         bodies = [f"{number:08}".encode().ljust(size, b"-") for number in range(racers)]
-        requests = [self._signed("PUT", key, body, [("If-None-Match", "*")]) for body in bodies]
-        sockets = [self._connect() for _ in requests]
+        urls = [self.urls[number % len(self.urls)] for number in range(racers)]
+        requests = [self._signed(url, "PUT", key, body, [("If-None-Match", "*")])
+                    for url, body in zip(urls, bodies, strict=True)]
+        sockets = [self._connect(url) for url in urls]
         if held_back:
             for sock, request in zip(sockets, requests, strict=True):
                 self._send(sock, request[:-1])
@@ -143,7 +146,7 @@ class Racer:
 def main():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--endpoint", required=True)
+    parser.add_argument("--endpoint", required=True, nargs="+")
     parser.add_argument("--bucket", required=True)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--racers", type=int, default=32)
