@@ -8,7 +8,7 @@ import time
 import pytest
 from confluent_kafka import KafkaException, Producer
 
-from broker import PASSWORD, PRODUCERS, SCRIPT, Transactions, confluent_produce
+from broker import PASSWORD, PRODUCERS, SCRIPT, Broker, Transactions, confluent_produce
 from cairn import clean_environment
 
 VALUES = [{"eventID": f"e-{n}", "text": "ü\u2028 ☃"} for n in range(50)]
@@ -169,6 +169,19 @@ def test_the_script_administers_topics_by_hand(kafka):
     assert "by-hand" in script("list").split()
     script("delete", "by-hand")
     assert "by-hand" not in script("list").split()
+
+
+def test_a_start_that_fails_says_why_and_leaves_nothing(folders):
+    folder = folders("no-kafka")
+    with pytest.raises(RuntimeError, match="Invalid value nonsense"):
+        Broker(folder, config={"process.roles": "nonsense"}).start()
+    assert not folder.exists()
+    with Broker(folder) as broker:
+        broker.stop()
+        with pytest.raises(RuntimeError, match="Value must be at least 1"):
+            broker.start(config={"num.io.threads": "0"})
+        assert not (folder / "pid").exists()
+        broker.start(config={"num.io.threads": "2"})
 
 
 def test_the_script_leaves_nothing_behind(secure_kafka, own_kafka):
