@@ -10,11 +10,18 @@ import uuid
 import kafka as kafka_python
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (
-    AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic, ResourceType)
+    AclBinding, AclOperation, AclPermissionType, AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource,
+    NewPartitions, NewTopic, ResourcePatternType, ResourceType)
 
 from cairn import ROOT, clean_environment
 
 SCRIPT = ROOT / "deploy/scripts/kafka"
+
+# Settings of a broker that lets nobody do anything without a grant, but for clients of the plain listener.
+WITH_GRANTS = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users": "User:ANONYMOUS",
+}
 
 # Bounds, so that nothing hangs for ever.
 ACT_WITHIN = 60
@@ -175,6 +182,13 @@ class Broker:
         resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
         self._done(self.admin.incremental_alter_configs([resource]))
 
+    def grant(self, operation, topic=None, group=None, user=None):
+        """Lets a user (else the one of the SASL listeners) READ, WRITE, DESCRIBE… a topic or a group; `*` is all."""
+        kind, name = (ResourceType.TOPIC, topic) if topic else (ResourceType.GROUP, group)
+        self._done(self.admin.create_acls([AclBinding(
+            kind, name, ResourcePatternType.LITERAL, f"User:{user or USER}", "*",
+            AclOperation[operation], AclPermissionType.ALLOW)]))
+
     def bounds(self, name, partition=0):
         """The first offset there is, and the one that the next record gets."""
         consumer = Consumer(self.client(group_id="bounds"))
@@ -205,6 +219,10 @@ class Broker:
         consumer = Consumer(settings)
         found, ended = [], set()
         try:
+            # A consumer that is told its partitions says nothing of a topic that it may not read; this asks.
+            fault = consumer.list_topics(name, timeout=ACT_WITHIN).topics[name].error
+            if fault:
+                raise KafkaException(fault)
             consumer.assign([TopicPartition(name, p, (since or {}).get(p, 0)) for p in range(partitions)])
             end = time.monotonic() + ACT_WITHIN
             while len(ended) < partitions:

@@ -8,7 +8,7 @@ import time
 import pytest
 from confluent_kafka import KafkaException, Producer
 
-from broker import PASSWORD, PRODUCERS, SCRIPT, Broker, Transactions, confluent_produce
+from broker import PASSWORD, PRODUCERS, SCRIPT, WITH_GRANTS, Broker, Transactions, confluent_produce
 from cairn import clean_environment
 
 VALUES = [{"eventID": f"e-{n}", "text": "ü\u2028 ☃"} for n in range(50)]
@@ -151,6 +151,25 @@ def test_secure_listeners_refuse(secure_kafka, listener, wrong):
         confluent_produce(secure_kafka, topic, [b"x"], client={"listener": listener, **wrong},
                           message_timeout_ms=3000)
     assert secure_kafka.values(topic) == []
+
+
+def test_grants_are_asked_for(folders):
+    """A user may do what it was granted, and no more."""
+    with Broker(folders("kafka-with-grants"), secure=True, config=WITH_GRANTS) as broker:
+        topic = broker.create_topic()
+        confluent_produce(broker, topic, [b"one"])
+        client = {"listener": "sasl", "mechanism": "PLAIN"}
+        # librdkafka looks for the group even where it was told its partitions.
+        broker.grant("READ", group="*")
+        with pytest.raises(KafkaException) as caught:
+            broker.read(topic, **client)
+        assert caught.value.args[0].name() == "TOPIC_AUTHORIZATION_FAILED"
+        broker.grant("READ", topic=topic)
+        assert broker.values(topic, **client) == [b"one"]
+        with pytest.raises(AssertionError, match="TOPIC_AUTHORIZATION_FAILED"):
+            confluent_produce(broker, topic, [b"two"], client=client, message_timeout_ms=5000,
+                              enable_idempotence=False)
+        assert broker.values(topic) == [b"one"]
 
 
 def test_the_script_administers_topics_by_hand(kafka):
