@@ -5,6 +5,7 @@
 //! - [`http`]: every call
 //! - [`room`]: memory for bodies on their way in
 //! - [`registry`], [`trails`]: accounts, tokens, trails
+//! - [`stores`]: how object stores are reached, and whether they keep what is written
 //! - [`audit`]: Cairn's own events
 //! - [`maintenance`]: compaction, retention, trimming
 //! - [`system_tables`], [`metrics`]: what Cairn tells of itself
@@ -20,6 +21,7 @@ pub mod metrics;
 pub mod registry;
 pub mod room;
 pub mod start;
+pub mod stores;
 pub mod system_tables;
 pub mod trails;
 

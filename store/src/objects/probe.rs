@@ -53,8 +53,10 @@ pub enum ProbeError {
     #[error(
         "the store {store} does not honour put-if-absent: of {racers} creates of one new key \
          {winners} succeeded, and exactly one may. Two writers would overwrite each other's \
-         commits, so Cairn does not use it; use a store with atomic conditional writes \
-         (If-None-Match), or update this one"
+         commits, so Cairn does not use it. Use a store with atomic conditional writes \
+         (If-None-Match), or update this one: releases of MinIO (2025, without a read quorum), \
+         SeaweedFS (issue 8800), versitygw (issue 2288), RustFS with several endpoints (issue 1659), \
+         s3s-fs and floci are known to let several win"
     )]
     NotAtomic {
         /// The store.
