@@ -133,7 +133,7 @@ impl Default for S3 {
             encryption: None,
             kms_key_id: None,
             bucket_key: None,
-            checksum: false,
+            checksum: true,
             storage_class: None,
             object_lock: None,
             retain_days: None,

@@ -242,6 +242,21 @@ async fn open_local(url: &str, folder: PathBuf) -> Result<Opened, OpenError> {
     })
 }
 
+/// An error with those of its causes that its own text leaves out: of a
+/// certificate that is not trusted it tells only that the request failed.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text.push_str(&format!(": {more}"));
+        }
+        source = cause.source();
+    }
+    text
+}
+
 /// What `opened`'s store itself says of whether what is written there can be
 /// changed or removed before its time. Asks the store, for ten seconds at most;
 /// never fails.

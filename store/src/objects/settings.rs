@@ -31,7 +31,8 @@ pub struct ObjectSettings {
     pub multipart_bytes: u64,
     /// What the store encrypts with; its own default where nothing is said.
     pub encryption: Option<Encryption>,
-    /// Whether each object carries its SHA-256 as S3's own checksum.
+    /// Whether each object carries its SHA-256 as S3's own checksum. A bucket
+    /// with a default retention takes no object without.
     pub checksum: bool,
     /// The storage class of data files; the bucket's default where nothing is said.
     pub storage_class: Option<String>,
@@ -52,7 +53,7 @@ impl Default for ObjectSettings {
             request_timeout: Duration::from_secs(120),
             multipart_bytes: 64 << 20,
             encryption: None,
-            checksum: false,
+            checksum: true,
             storage_class: None,
             object_lock: None,
         }

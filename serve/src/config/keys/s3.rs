@@ -225,8 +225,8 @@ pub(super) const S3: &[Key] = &[
         "s3.checksum",
         ["s3-checksum", "CAIRN_S3_CHECKSUM"],
         "BOOL",
-        "false",
-        "Have each object carry its SHA-256 as S3's own checksum",
+        "true",
+        "Have each object carry its SHA-256 as S3's own checksum; buckets with a default retention need it",
         |s, v| {
             s.s3.checksum = v.boolean()?;
             Ok(())

@@ -1,8 +1,10 @@
-//! Retention headers, which the library beneath has no name for.
+//! Headers that the library beneath has no name for.
 //!
 //! A put that is to be retained carries a [`RetainUntil`] as an extension. On
-//! the way out its headers are added and the request is signed anew: S3 takes
-//! no `x-amz-` header that the signature does not cover.
+//! the way out its headers are added, and where a checksum goes along the name
+//! of its algorithm, without which some stores do not see it. Then the request
+//! is signed anew: S3 takes no `x-amz-` header that the signature does not
+//! cover.
 
 use async_trait::async_trait;
 use object_store::aws::{AwsAuthorizer, AwsCredentialProvider};
@@ -83,11 +85,19 @@ struct RetainingClient {
 #[async_trait]
 impl HttpService for RetainingClient {
     async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        if let Some(wanted) = request.extensions().get::<RetainUntil>().cloned() {
-            let mode = HeaderValue::from_static(wanted.mode.as_str());
-            let headers = request.headers_mut();
+        let wanted = request.extensions().get::<RetainUntil>().cloned();
+        let summed = request.headers().contains_key("x-amz-checksum-sha256");
+        let headers = request.headers_mut();
+        if let Some(RetainUntil { mode, until }) = &wanted {
+            let mode = HeaderValue::from_static(mode.as_str());
             headers.insert("x-amz-object-lock-mode", mode);
-            headers.insert("x-amz-object-lock-retain-until-date", wanted.until);
+            headers.insert("x-amz-object-lock-retain-until-date", until.clone());
+        }
+        if summed {
+            let algorithm = HeaderValue::from_static("SHA256");
+            headers.insert("x-amz-sdk-checksum-algorithm", algorithm);
+        }
+        if wanted.is_some() || summed {
             self.signer
                 .sign(&mut request)
                 .await

@@ -7,6 +7,7 @@ use object_store::client::{HttpClient, HttpRequest, HttpRequestBody};
 
 use super::retain::Signer;
 use crate::objects::settings::{LockMode, ObjectLock};
+use crate::objects::with_causes;
 
 /// How long the bucket may take to answer one of the questions.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -153,9 +154,17 @@ impl Bucket {
             .sign(&mut request)
             .await
             .map_err(|e| e.to_string())?;
-        let answer = self.http.execute(request).await.map_err(chain)?;
+        let answer = self
+            .http
+            .execute(request)
+            .await
+            .map_err(|e| with_causes(&e))?;
         let status = answer.status();
-        let body = answer.into_body().bytes().await.map_err(chain)?;
+        let body = answer
+            .into_body()
+            .bytes()
+            .await
+            .map_err(|e| with_causes(&e))?;
         let body = String::from_utf8_lossy(&body);
         let code = tag(&body, "Code").unwrap_or_default();
         match status.as_u16() {
@@ -169,17 +178,6 @@ impl Bucket {
             )),
         }
     }
-}
-
-/// An error with its causes; the outermost alone says only that there is one.
-fn chain(error: impl std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }
 
 /// The text of the first `name` in `xml`. The documents asked for are flat

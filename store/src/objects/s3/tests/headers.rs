@@ -181,9 +181,11 @@ async fn what_is_evidence_carries_retention_and_nothing_else_does() {
             Some("2026-11-22T12:00:01Z")
         );
         assert!(header("x-amz-checksum-sha256").is_some());
+        let algorithm = header("x-amz-sdk-checksum-algorithm");
+        assert_eq!(algorithm.as_deref(), Some("SHA256"));
         let signed = header("authorization").unwrap();
         assert!(
-            signed.contains(";x-amz-object-lock-mode;x-amz-object-lock-retain-until-date"),
+            signed.contains(";x-amz-object-lock-mode;x-amz-object-lock-retain-until-date;x-amz-sdk-checksum-algorithm"),
             "{signed}"
         );
         let class = (key == DATA).then_some("STANDARD_IA");
