@@ -45,7 +45,7 @@ async fn a_large_data_file_is_sent_in_parts() {
         .map(|c| bytes::Bytes::copy_from_slice(c))
         .collect();
     opened.store.put(&Path::from(DATA), pieces).await.unwrap();
-    assert_eq!(stub.object(DATA).as_deref(), Some(&body[..]));
+    assert!(stub.object(DATA) == Some(body), "other bytes");
     assert_eq!(stub.open_uploads(), 0);
     let parts = stub.seen().iter().filter(|r| r.method == "PUT").count();
     assert_eq!(parts, 3);
@@ -202,7 +202,7 @@ async fn an_upload_in_parts_is_retained_from_its_beginning() {
         let asks = request.header("x-amz-object-lock-mode").is_some();
         assert_eq!(asks, request.query.starts_with("uploads"), "{request:?}");
     }
-    assert_eq!(stub.object(DATA), Some(large()));
+    assert!(stub.object(DATA) == Some(large()), "other bytes");
 }
 
 #[tokio::test]

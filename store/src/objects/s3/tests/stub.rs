@@ -338,10 +338,13 @@ async fn read_request(stream: &mut TcpStream, rest: &mut Vec<u8>) -> Option<Requ
         }
     }
     let body = rest.drain(..length).collect();
+    let path = object_store::path::Path::from_url_path(path)
+        .ok()?
+        .to_string();
     Some(Request {
         method,
         key: path
-            .trim_start_matches("/bucket")
+            .trim_start_matches("bucket")
             .trim_start_matches('/')
             .to_owned(),
         query: query.to_owned(),
