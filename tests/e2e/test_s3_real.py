@@ -5,6 +5,8 @@ and answers in moto's place where a test wants a storm.
 """
 
 import datetime
+import hashlib
+import hmac
 import http.server
 import ipaddress
 import re
@@ -53,13 +55,39 @@ def authority(folder):
     return folder / "ca.pem", folder / "leaf.pem", folder / "leaf.key"
 
 
+def signature_is_right(method, path, headers, body, secret):
+    """Whether S3 would take the request: AWS' signature version 4, worked out here anew."""
+    headers = {name.lower(): value.strip() for name, value in headers.items()}
+    found = re.fullmatch(
+        r"AWS4-HMAC-SHA256 Credential=[^/]+/(\d+)/([^/]+)/s3/aws4_request, SignedHeaders=([^,]+), Signature=(\w+)",
+        headers["authorization"])
+    day, region, signed, signature = found.groups()
+    if any(name.startswith("x-amz-") and name not in signed.split(";") for name in headers):
+        return False
+    if headers["x-amz-content-sha256"] != hashlib.sha256(body).hexdigest():
+        return False
+    path, _, query = path.partition("?")
+    query = "&".join(sorted(q if "=" in q else f"{q}=" for q in query.split("&") if q))
+    lines = [method, path, query, *(f"{name}:{headers[name]}" for name in signed.split(";")), "", signed,
+             headers["x-amz-content-sha256"]]
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    scope = f"{day}/{region}/s3/aws4_request"
+    key = b"AWS4" + secret.encode()
+    for part in (day, region, "s3", "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    text = f"AWS4-HMAC-SHA256\n{headers['x-amz-date']}\n{scope}\n{digest}"
+    return hmac.digest(key, text.encode(), "sha256").hex() == signature
+
+
 class Edge:
-    """TLS in front of moto. `seen` has (method, path, access key, session token) of each request."""
+    """TLS in front of moto. `seen` has (method, path, access key, session token) of each request, `wrong` what
+    was not signed as S3 wants it."""
 
     def __init__(self, folder, backend):
         self.ca, leaf, key = authority(folder)
         self.backend = backend
         self.seen = []
+        self.wrong = []
         self.storm = False
         edge = self
 
@@ -89,6 +117,9 @@ class Edge:
         body = asked.rfile.read(int(asked.headers.get("content-length", 0)))
         key = re.search(r"Credential=([^/]+)/", asked.headers.get("authorization", ""))
         self.seen.append((asked.command, asked.path, key and key[1], asked.headers.get("x-amz-security-token")))
+        if key and key[1] == KEYS["AWS_ACCESS_KEY_ID"] and not signature_is_right(
+                asked.command, asked.path, dict(asked.headers), body, KEYS["AWS_SECRET_ACCESS_KEY"]):
+            self.wrong.append((asked.command, asked.path, dict(asked.headers)))
         if self.storm and asked.command == "PUT":
             return self.answer(asked, 503, {}, b"<Error><Code>SlowDown</Code></Error>")
         path, headers = asked.path, dict(asked.headers)
@@ -178,6 +209,7 @@ def test_an_authority_of_ones_own_is_trusted_when_told(tmp_path, store, edge):
             wanted = "STANDARD_IA" if key.endswith(".parquet") else None
             assert head.get("StorageClass") == wanted, key
         assert store.ids("far") == ["far-0", "far-1", "far-2"]
+        assert not edge.wrong, edge.wrong[0]
         cairn.stop()
 
 
@@ -252,21 +284,22 @@ def test_status_tells_whether_buckets_lock(tmp_path, store):
         cairn.stop()
 
 
-def test_evidence_is_locked_where_that_is_asked_for(tmp_path, store):
+def test_evidence_is_locked_where_that_is_asked_for(tmp_path, store, edge):
     client = store.client()
     client.create_bucket(Bucket="lockable", ObjectLockEnabledForBucket=True)
-    with server(tmp_path, {**KEYS, "CAIRN_S3_ALLOW_HTTP": "true"},
+    with server(tmp_path, KEYS, "--s3-ca-file", str(edge.ca),
                 "--s3-object-lock", "compliance", "--s3-retain-days", "30") as cairn:
         refused = cairn.cli("trail", "create", "refused", "--start", "--to", f"s3://{BUCKET}/no",
-                            "--endpoint", store.endpoint, codes=range(1, 100))
+                            "--endpoint", edge.url, codes=range(1, 100))
         assert "no Object Lock" in refused.err and "s3.object_lock" in refused.err
-        cairn.trail("far", "--to", "s3://lockable/far", "--endpoint", store.endpoint)
+        cairn.trail("far", "--to", "s3://lockable/far", "--endpoint", edge.url)
         cairn.post([event(f"e{n}") for n in range(3)])
         cairn.flush()
         assert worm(cairn, "far")[0].startswith("enforced by what Cairn asks of the bucket: COMPLIANCE 30 days")
         cairn.stop()
     keys = [item["Key"] for item in client.list_objects_v2(Bucket="lockable")["Contents"]]
     assert any(k.endswith(".parquet") for k in keys) and any(k.endswith(".json") for k in keys)
+    assert not edge.wrong, edge.wrong[0]
     now = datetime.datetime.now(datetime.timezone.utc)
     for key in keys:
         head = client.head_object(Bucket="lockable", Key=key)
