@@ -11,7 +11,9 @@ pub mod flags;
 pub mod kafka;
 pub mod keys;
 mod load;
+pub mod s3;
 mod understand;
+mod understand_s3;
 pub mod value;
 
 use std::fmt;
@@ -23,6 +25,7 @@ use cairn_schemas::AccountId;
 
 pub use kafka::Kafka;
 pub use load::{ConfigError, Origin, Override, Problem, Sources};
+pub use s3::S3;
 
 /// A text that must not be shown: neither in logs nor in error messages.
 #[derive(Clone, PartialEq, Eq)]
@@ -179,33 +182,6 @@ pub struct Organization {
     pub name: Option<String>,
     /// The account that Cairn's own events belong to.
     pub management_account: Option<AccountId>,
-}
-
-/// `[s3]`: how trails reach S3. What a trail's own destination says wins.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct S3 {
-    /// The S3 API's base URL, for stores other than AWS.
-    pub endpoint: Option<String>,
-    /// The region.
-    pub region: Option<String>,
-    /// The key's public half.
-    pub access_key_id: Option<String>,
-    /// The key's secret half; there exactly when the public half is.
-    pub secret_access_key: Option<Secret>,
-    /// The session token of temporary credentials.
-    pub session_token: Option<Secret>,
-    /// Whether the bucket stands in the path; see [`S3::uses_path_style`].
-    pub path_style: Option<bool>,
-    /// Whether an endpoint without TLS may be used.
-    pub allow_http: bool,
-}
-
-impl S3 {
-    /// Whether the bucket stands in the path rather than in the host's name:
-    /// as told, else only for an endpoint of one's own.
-    pub fn uses_path_style(&self) -> bool {
-        self.path_style.unwrap_or(self.endpoint.is_some())
-    }
 }
 
 /// How log lines look.

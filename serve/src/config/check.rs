@@ -1,6 +1,7 @@
 //! What single values cannot tell: whether they go together.
 
 use super::load::Problem;
+use super::s3::CredentialSource;
 use super::{Role, S3, Settings};
 
 /// Adds every contradiction to `problems`.
@@ -92,6 +93,8 @@ fn check_s3(s3: &S3, problems: &mut Vec<Problem>) {
         )),
         _ => {}
     }
+    check_credentials(s3, problems);
+    check_objects(s3, problems);
     let plain = s3
         .endpoint
         .as_deref()
@@ -101,5 +104,53 @@ fn check_s3(s3: &S3, problems: &mut Vec<Problem>) {
             "s3.endpoint = {} has no TLS: events would travel in the clear; use https://, or set s3.allow_http = true",
             s3.endpoint.as_deref().unwrap_or_default()
         )));
+    }
+}
+
+/// Whether what `s3.credentials` names is there, and whether one is named where
+/// two could be meant.
+fn check_credentials(s3: &S3, problems: &mut Vec<Problem>) {
+    let web_identity = s3.web_identity_token_file.is_some() && s3.role_arn.is_some();
+    let missing = match s3.credentials {
+        Some(CredentialSource::Static) if s3.access_key_id.is_none() => {
+            Some("static, and s3.access_key_id and s3.secret_access_key are not given")
+        }
+        Some(CredentialSource::Environment) if s3.aws.keys.is_none() => {
+            Some("environment, and AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set")
+        }
+        Some(CredentialSource::WebIdentity) if !web_identity => {
+            Some("web-identity, and s3.role_arn and s3.web_identity_token_file are not both given")
+        }
+        _ => None,
+    };
+    if let Some(missing) = missing {
+        problems.push(Problem::Together(format!("s3.credentials = {missing}")));
+    }
+    if s3.credentials.is_none() && s3.access_key_id.is_some() && s3.profile.is_some() {
+        problems.push(Problem::Together(
+            "s3.access_key_id and s3.profile are both given: say s3.credentials = \"static\" or \"profile\", or drop one"
+                .to_owned(),
+        ));
+    }
+}
+
+/// What objects are given along.
+fn check_objects(s3: &S3, problems: &mut Vec<Problem>) {
+    let kind = s3.encryption.as_deref();
+    if s3.kms_key_id.is_some() && !matches!(kind, Some("aws:kms" | "aws:kms:dsse")) {
+        problems.push(Problem::Together(
+            "s3.kms_key_id goes with s3.encryption = \"aws:kms\" or \"aws:kms:dsse\"".to_owned(),
+        ));
+    }
+    if s3.bucket_key == Some(true) && kind != Some("aws:kms") {
+        problems.push(Problem::Together(
+            "s3.bucket_key goes with s3.encryption = \"aws:kms\"".to_owned(),
+        ));
+    }
+    if s3.object_lock.is_some() && s3.retain_days.is_none() {
+        problems.push(Problem::Together(
+            "s3.object_lock is set without s3.retain_days: say for how many days objects are locked"
+                .to_owned(),
+        ));
     }
 }

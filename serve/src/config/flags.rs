@@ -12,14 +12,40 @@ use super::keys::{COMMON, KEYS, Key};
 use super::load::{ConfigError, Origin, Override, Sources};
 use super::value::Given;
 
-/// The variables that other S3 tools read too.
+/// The variables that other S3 tools read too, and the folder of AWS' files.
 const AWS: &[(&str, &str)] = &[
     ("AWS_ACCESS_KEY_ID", "aws-access-key-id"),
     ("AWS_SECRET_ACCESS_KEY", "aws-secret-access-key"),
     ("AWS_SESSION_TOKEN", "aws-session-token"),
     ("AWS_REGION", "aws-region"),
+    ("AWS_DEFAULT_REGION", "aws-default-region"),
     ("AWS_ENDPOINT_URL", "aws-endpoint-url"),
     ("AWS_ENDPOINT_URL_S3", "aws-endpoint-url-s3"),
+    ("AWS_ENDPOINT_URL_STS", "aws-endpoint-url-sts"),
+    ("AWS_CA_BUNDLE", "aws-ca-bundle"),
+    ("AWS_PROFILE", "aws-profile"),
+    ("AWS_SHARED_CREDENTIALS_FILE", "aws-shared-credentials-file"),
+    ("AWS_CONFIG_FILE", "aws-config-file"),
+    ("AWS_WEB_IDENTITY_TOKEN_FILE", "aws-web-identity-token-file"),
+    ("AWS_ROLE_ARN", "aws-role-arn"),
+    ("AWS_ROLE_SESSION_NAME", "aws-role-session-name"),
+    (
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "aws-container-credentials-relative-uri",
+    ),
+    (
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "aws-container-credentials-full-uri",
+    ),
+    (
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+        "aws-container-authorization-token-file",
+    ),
+    (
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+        "aws-ec2-metadata-service-endpoint",
+    ),
+    ("HOME", "aws-home"),
 ];
 
 /// What `cairn serve` was given: the flags and the environment, not yet

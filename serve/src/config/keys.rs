@@ -2,13 +2,14 @@
 //! the environment, the flags and the reference page are all held to it.
 
 mod kafka;
+mod s3;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::understand::{account, address, log_format, log_level, role, store_url, web_url};
+use super::Settings;
+use super::understand::{account, address, log_format, log_level, role, store_url};
 use super::value::{Allowed, Given};
-use super::{Secret, Settings};
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +86,8 @@ const fn key(
 }
 
 /// Every setting.
-pub const KEYS: &[Key] = &joined::<{ OWN.len() + kafka::KAFKA.len() }>(&[OWN, kafka::KAFKA]);
+pub const KEYS: &[Key] =
+    &joined::<{ OWN.len() + kafka::KAFKA.len() + s3::S3.len() }>(&[OWN, kafka::KAFKA, s3::S3]);
 
 const fn joined<const N: usize>(lists: &[&[Key]]) -> [Key; N] {
     let mut all = [OWN[0]; N];
@@ -396,83 +398,6 @@ const OWN: &[Key] = &[
         "The account of Cairn's own events; taken at the first start only",
         |s, v| {
             s.organization.management_account = Some(account(v)?);
-            Ok(())
-        },
-    ),
-    key(
-        "s3.endpoint",
-        ["s3-endpoint", "CAIRN_S3_ENDPOINT"],
-        "URL",
-        "",
-        "The S3 API's base URL, for stores other than AWS [else: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL]",
-        |s, v| {
-            s.s3.endpoint = Some(web_url(v)?);
-            Ok(())
-        },
-    ),
-    key(
-        "s3.region",
-        ["s3-region", "CAIRN_S3_REGION"],
-        "REGION",
-        "",
-        "The S3 region [else: AWS_REGION]",
-        |s, v| {
-            s.s3.region = Some(v.text()?);
-            Ok(())
-        },
-    ),
-    key(
-        "s3.access_key_id",
-        ["s3-access-key-id", "CAIRN_S3_ACCESS_KEY_ID"],
-        "TEXT",
-        "",
-        "The key's public half [else: AWS_ACCESS_KEY_ID]",
-        |s, v| {
-            s.s3.access_key_id = Some(v.text()?);
-            Ok(())
-        },
-    ),
-    key(
-        "s3.secret_access_key",
-        ["s3-secret-access-key", "CAIRN_S3_SECRET_ACCESS_KEY"],
-        "SECRET",
-        "",
-        "The key's secret half [else: AWS_SECRET_ACCESS_KEY]",
-        |s, v| {
-            s.s3.secret_access_key = Some(Secret::new(v.text()?));
-            Ok(())
-        },
-    ),
-    key(
-        "s3.session_token",
-        ["s3-session-token", "CAIRN_S3_SESSION_TOKEN"],
-        "SECRET",
-        "",
-        "The session token of temporary credentials [else: AWS_SESSION_TOKEN]",
-        |s, v| {
-            s.s3.session_token = Some(Secret::new(v.text()?));
-            Ok(())
-        },
-    ),
-    key(
-        "s3.path_style",
-        ["s3-path-style", "CAIRN_S3_PATH_STYLE"],
-        "BOOL",
-        "",
-        "Put the bucket in the path; on where an endpoint is given",
-        |s, v| {
-            s.s3.path_style = Some(v.boolean()?);
-            Ok(())
-        },
-    ),
-    key(
-        "s3.allow_http",
-        ["s3-allow-http", "CAIRN_S3_ALLOW_HTTP"],
-        "BOOL",
-        "false",
-        "Use an endpoint without TLS",
-        |s, v| {
-            s.s3.allow_http = v.boolean()?;
             Ok(())
         },
     ),

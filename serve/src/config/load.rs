@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::check;
 use super::keys::{KEYS, Key};
+use super::s3::{AwsPlaces, EnvironmentKeys};
 use super::value::Given;
 use super::{Secret, Settings};
 
@@ -157,7 +158,6 @@ impl Settings {
                 &mut problems,
             );
         }
-        apply_aws_credentials(&mut settings, sources);
         if problems.is_empty() {
             check::check(&settings, &mut problems);
         }
@@ -206,27 +206,45 @@ fn apply(
 fn apply_aws_defaults(settings: &mut Settings, sources: &Sources, problems: &mut Vec<Problem>) {
     // The later wins: the variable for S3 alone beats the one for all services.
     for (variable, name) in [
+        ("AWS_DEFAULT_REGION", "s3.region"),
         ("AWS_REGION", "s3.region"),
         ("AWS_ENDPOINT_URL", "s3.endpoint"),
         ("AWS_ENDPOINT_URL_S3", "s3.endpoint"),
+        ("AWS_ENDPOINT_URL_STS", "s3.sts_endpoint"),
+        ("AWS_CA_BUNDLE", "s3.ca_file"),
+        ("AWS_ROLE_ARN", "s3.role_arn"),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", "s3.web_identity_token_file"),
     ] {
         if let (Some(value), Some(key)) = (sources.aws.get(variable), Key::find(name)) {
             let origin = Origin::Environment(variable);
             apply(settings, key, &Given::Text(value.clone()), origin, problems);
         }
     }
-}
-
-/// The three belong together: a session token of one key makes every request
-/// with another fail. So they are taken together, or not at all.
-fn apply_aws_credentials(settings: &mut Settings, sources: &Sources) {
-    let s3 = &mut settings.s3;
-    if s3.access_key_id.is_some() || s3.secret_access_key.is_some() || s3.session_token.is_some() {
-        return;
-    }
-    s3.access_key_id = sources.aws.get("AWS_ACCESS_KEY_ID").cloned();
-    s3.secret_access_key = sources.aws.get("AWS_SECRET_ACCESS_KEY").map(Secret::new);
-    s3.session_token = sources.aws.get("AWS_SESSION_TOKEN").map(Secret::new);
+    let get = |variable: &str| sources.aws.get(variable).cloned();
+    let file = |variable: &str, name: &str| {
+        let home = || get("HOME").map(|home| PathBuf::from(home).join(".aws").join(name));
+        get(variable).map(PathBuf::from).or_else(home)
+    };
+    settings.s3.aws = AwsPlaces {
+        // The three belong together: a session token of one key makes every
+        // request with another fail.
+        keys: match (get("AWS_ACCESS_KEY_ID"), get("AWS_SECRET_ACCESS_KEY")) {
+            (Some(access_key_id), Some(secret)) => Some(EnvironmentKeys {
+                access_key_id,
+                secret_access_key: Secret::new(secret),
+                session_token: get("AWS_SESSION_TOKEN").map(Secret::new),
+            }),
+            _ => None,
+        },
+        profile: get("AWS_PROFILE"),
+        credentials_file: file("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
+        config_file: file("AWS_CONFIG_FILE", "config"),
+        role_session_name: get("AWS_ROLE_SESSION_NAME"),
+        container_relative_uri: get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
+        container_full_uri: get("AWS_CONTAINER_CREDENTIALS_FULL_URI"),
+        container_token_file: get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+        metadata_endpoint: get("AWS_EC2_METADATA_SERVICE_ENDPOINT"),
+    };
 }
 
 fn apply_file(

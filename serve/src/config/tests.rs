@@ -5,6 +5,7 @@ use super::keys::{KEYS, Key};
 use super::load::ConfigError;
 use super::value::{Given, parse_duration, parse_size};
 use super::*;
+use cairn_store::objects::Credentials;
 
 const EXAMPLE: &str = include_str!("../../../deploy/cairn.example.toml");
 const REFERENCE: &str = include_str!("../../../docs/configuration.md");
@@ -183,6 +184,10 @@ fn values_beyond_their_bounds_are_refused() {
         ("server.listen", "7070", "ADDRESS:PORT"),
         ("server.allow_plaintext", "perhaps", "true or false"),
         ("s3.endpoint", "minio:9000", "https://"),
+        ("s3.credentials", "anybody", "static, environment, profile"),
+        ("s3.encryption", "rot13", "AES256, aws:kms"),
+        ("s3.object_lock", "on", "off, governance or compliance"),
+        ("s3.storage_class", "DEEP_ARCHIVE", "STANDARD_IA"),
         ("organization.management_account", "12", "12 to 16 digits"),
         ("logging.format", "xml", "text or json"),
         ("logging.level", "loud", "error, warn, info"),
@@ -297,6 +302,19 @@ fn contradictions_are_refused() {
         ),
         ("[s3]\nsession_token = \"A\"", "give all three"),
         ("[s3]\nendpoint = \"http://h:1\"", "s3.allow_http"),
+        ("[s3]\ncredentials = \"static\"", "are not given"),
+        ("[s3]\ncredentials = \"environment\"", "are not set"),
+        ("[s3]\ncredentials = \"web-identity\"", "are not both given"),
+        (
+            "[s3]\naccess_key_id = \"K\"\nsecret_access_key = \"S\"\nprofile = \"p\"",
+            "say s3.credentials",
+        ),
+        ("[s3]\nkms_key_id = \"k\"", "goes with s3.encryption"),
+        (
+            "[s3]\nencryption = \"AES256\"\nbucket_key = true",
+            "goes with s3.encryption",
+        ),
+        ("[s3]\nobject_lock = \"compliance\"", "s3.retain_days"),
     ] {
         let message = refusal(&file(text));
         assert!(message.contains(expected), "{message}");
@@ -320,19 +338,96 @@ fn the_aws_variables_stand_below_the_file() {
     let s3 = Settings::load(&sources).unwrap().s3;
     assert_eq!(s3.region.as_deref(), Some("eu-central-1"));
     assert_eq!(s3.endpoint.as_deref(), Some("https://s3.example"));
-    assert_eq!(s3.access_key_id.as_deref(), Some("K"));
-    assert_eq!(s3.session_token, Some(Secret::new("T")));
-    assert!(s3.uses_path_style());
+    assert!(matches!(
+        s3.to_credentials(),
+        Credentials::Static { from: "the environment", access_key_id, session_token, .. }
+            if access_key_id == "K" && session_token.as_deref() == Some("T")
+    ));
 }
 
 #[test]
 fn credentials_of_two_places_are_not_mixed() {
     let mut sources = file("[s3]\naccess_key_id = \"F\"\nsecret_access_key = \"G\"\n");
     sources.aws.insert("AWS_ACCESS_KEY_ID", "K".to_owned());
+    sources.aws.insert("AWS_SECRET_ACCESS_KEY", "S".to_owned());
     sources.aws.insert("AWS_SESSION_TOKEN", "T".to_owned());
     let s3 = Settings::load(&sources).unwrap().s3;
-    assert_eq!(s3.access_key_id.as_deref(), Some("F"));
-    assert_eq!(s3.session_token, None);
+    assert!(matches!(
+        s3.to_credentials(),
+        Credentials::Static { from: "the settings", access_key_id, session_token: None, .. }
+            if access_key_id == "F"
+    ));
+}
+
+/// Where the key comes from, as the server's log says it.
+fn source(text: &str, aws: &[(&'static str, &str)]) -> String {
+    let mut sources = file(text);
+    for (variable, value) in aws {
+        sources.aws.insert(variable, (*value).to_owned());
+    }
+    let settings = Settings::load(&sources).unwrap();
+    settings.s3.to_credentials().to_string()
+}
+
+#[test]
+fn the_first_credentials_that_are_there_are_used() {
+    let keys = [("AWS_ACCESS_KEY_ID", "K"), ("AWS_SECRET_ACCESS_KEY", "S")];
+    let web = [
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", "/t"),
+        ("AWS_ROLE_ARN", "arn:r"),
+    ];
+    let named = [("AWS_PROFILE", "named")];
+    let container = [("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/x")];
+    let all = [&keys[..], &web, &named, &container];
+    for (text, start, expected) in [
+        (
+            "[s3]\naccess_key_id = \"A\"\nsecret_access_key = \"B\"",
+            0,
+            "the settings",
+        ),
+        ("[s3]\nprofile = \"own\"", 0, "the profile \"own\""),
+        ("", 0, "the environment"),
+        ("", 1, "web identity, role arn:r"),
+        ("", 2, "the profile \"named\""),
+        ("", 3, "the container's role"),
+        ("", 4, "the profile \"default\""),
+        ("[s3]\ncredentials = \"environment\"", 0, "the environment"),
+        (
+            "[s3]\ncredentials = \"web-identity\"",
+            0,
+            "web identity, role arn:r",
+        ),
+        (
+            "[s3]\ncredentials = \"profile\"",
+            0,
+            "the profile \"named\"",
+        ),
+        (
+            "[s3]\ncredentials = \"instance\"",
+            0,
+            "the container's role",
+        ),
+        ("[s3]\ncredentials = \"instance\"", 4, "the machine's role"),
+    ] {
+        assert_eq!(
+            source(text, &all[start..].concat()),
+            expected,
+            "{text} {start}"
+        );
+    }
+}
+
+#[test]
+fn the_files_of_aws_lie_at_home_unless_they_are_named() {
+    let mut sources = Sources::default();
+    sources.aws.insert("HOME", "/home/u".to_owned());
+    sources.aws.insert("AWS_CONFIG_FILE", "/c".to_owned());
+    let aws = Settings::load(&sources).unwrap().s3.aws;
+    assert_eq!(
+        aws.credentials_file,
+        Some(PathBuf::from("/home/u/.aws/credentials"))
+    );
+    assert_eq!(aws.config_file, Some(PathBuf::from("/c")));
 }
 
 #[test]

@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use super::audit::{Act, Audit, Caller};
 use super::metrics::Metrics;
 use super::registry::Registry;
+use super::stores::Worm;
 use super::system_tables;
 use super::trails::{Opener, TrailSet};
 use crate::config::Settings;
@@ -69,6 +70,8 @@ pub struct App {
     pub pipeline: PipelineHandle,
     /// The trails.
     pub trails: Arc<TrailSet>,
+    /// Whether the stores keep what is written.
+    pub worm: Arc<Worm>,
     /// SQL.
     pub engine: Arc<Engine>,
     /// Limits on bodies.
@@ -128,7 +131,10 @@ impl App {
         let own_store = store_url(&settings)?;
         let shared = settings.store.url.is_some();
         let partition = own_partition(&settings.data.dir, shared, ambient.ids.as_ref())?;
-        let root = objects::open(&own_store, &ambient.objects).await?;
+        let root =
+            objects::open_checked(&own_store, &ambient.objects, ambient.ids.as_ref()).await?;
+        let worm = Arc::new(Worm::default());
+        worm.opened(None, root.clone()).await;
         let control = ControlStore::new(Arc::clone(&root.store), root.prefix.clone());
         let registry = open_registry(&settings, &control, &ambient).await?;
         let history = Arc::new(open_history(&root, &ambient).await?);
@@ -186,7 +192,7 @@ impl App {
             control,
             log.clone(),
             Arc::clone(&history),
-            Arc::new(opener(&ambient)),
+            Arc::new(opener(&ambient, &worm)),
             deliver_options(&settings),
             own_store,
             stop.clone(),
@@ -209,6 +215,7 @@ impl App {
             history,
             pipeline: handle,
             trails,
+            worm,
             engine,
             metrics,
         });
@@ -237,11 +244,12 @@ async fn open_registry(
     Ok(Arc::new(registry.await?))
 }
 
-fn opener(ambient: &Ambient) -> Opener {
+fn opener(ambient: &Ambient, worm: &Arc<Worm>) -> Opener {
     Opener {
         settings: ambient.objects.clone(),
         clock: Arc::clone(&ambient.clock),
         ids: Arc::clone(&ambient.ids),
+        worm: Arc::clone(worm),
     }
 }
 

@@ -40,6 +40,7 @@ pub async fn keep_up(app: Shared, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(settings.compaction_interval) => {}
         }
+        app.worm.refresh().await;
         let days = Some(settings.retention_days);
         keep_table(&app, app.history.table(), days, &stop).await;
         keep_table(&app, app.history.quarantine(), days, &stop).await;

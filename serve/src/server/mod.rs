@@ -6,6 +6,7 @@
 //! - [`room`]: memory for bodies on their way in
 //! - [`node`], [`kafka`]: the log's name, and where events come from beside HTTP
 //! - [`registry`], [`trails`]: accounts, tokens, trails
+//! - [`stores`]: how object stores are reached, and whether they keep what is written
 //! - [`audit`]: Cairn's own events
 //! - [`maintenance`]: compaction, retention, trimming
 //! - [`system_tables`], [`metrics`]: what Cairn tells of itself
@@ -25,6 +26,7 @@ mod opening;
 pub mod registry;
 pub mod room;
 pub mod start;
+pub mod stores;
 pub mod system_tables;
 mod tables;
 pub mod trails;

@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use cairn_schemas::control::{Principal, Role};
-use cairn_schemas::keys;
 use cairn_schemas::selector::Among;
-use cairn_store::objects::ObjectSettings;
+use cairn_schemas::{Clock, keys};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +19,7 @@ use super::ambient::{SystemClock, SystemIds};
 use super::app::{Ambient, App, Background, Shared};
 use super::audit::{Act, Caller};
 use super::http::router;
+use super::stores::object_settings;
 use super::{doors, maintenance};
 use crate::config::Settings;
 
@@ -46,10 +46,11 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         data: crate::config::Data { dir: dir.clone() },
         ..settings
     };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ambient = Ambient {
-        clock: Arc::new(SystemClock),
+        objects: object_settings(&settings, &clock),
+        clock,
         ids: Arc::new(SystemIds),
-        objects: object_settings(&settings),
     };
     let (app, background) = App::start(settings, ambient).await?;
     let token_file = first_token(&app, &dir).await?;
@@ -208,24 +209,4 @@ fn announce(address: std::net::SocketAddr, dir: &Path, token: &Path) -> anyhow::
     }
     out.flush()?;
     Ok(())
-}
-
-fn object_settings(settings: &Settings) -> ObjectSettings {
-    let s3 = &settings.s3;
-    let secret = |s: &Option<crate::config::Secret>| s.as_ref().map(|s| s.expose().to_owned());
-    let credentials = [
-        ("access_key_id", s3.access_key_id.clone()),
-        ("secret_access_key", secret(&s3.secret_access_key)),
-        ("session_token", secret(&s3.session_token)),
-    ];
-    ObjectSettings {
-        endpoint: s3.endpoint.clone(),
-        region: s3.region.clone(),
-        allow_http: s3.allow_http,
-        virtual_hosted: s3.path_style == Some(false),
-        credentials: credentials
-            .into_iter()
-            .filter_map(|(key, value)| Some((key.to_owned(), value?)))
-            .collect(),
-    }
 }

@@ -13,13 +13,14 @@ use cairn_schemas::trail::{Destination, Trail, TrailChange, TrailStatus, TrailVe
 use cairn_schemas::{AccountId, Clock, IdSource, Partition, Position, TrailId, TrailName, keys};
 use cairn_store::control::ControlStore;
 use cairn_store::log::EmbeddedLog;
-use cairn_store::objects::{self, CasProbe, ObjectSettings, ProbeError};
+use cairn_store::objects::{self, ObjectSettings, OpenError};
 use cairn_store::table::{Table, TableError, TableOptions, TableSpec};
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::http::error::ApiError;
+use super::stores::Worm;
 
 /// How trails reach their destinations.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct Opener {
     pub clock: Arc<dyn Clock>,
     /// Ids of commits.
     pub ids: Arc<dyn IdSource>,
+    /// Told of each store that is opened.
+    pub worm: Arc<Worm>,
 }
 
 #[async_trait]
@@ -42,31 +45,20 @@ impl OpenTable for Opener {
         if let Some(region) = &trail.destination.region {
             settings.region = Some(region.clone());
         }
-        let refused = |e: objects::OpenError| TableError::Refused {
-            table: trail.name.to_string(),
-            reason: e.to_string(),
-        };
-        let opened = objects::open(&trail.destination.url, &settings)
-            .await
-            .map_err(refused)?;
-        if trail.destination.url.starts_with("s3://") {
-            // A store that fakes put-if-absent would let two committers
-            // overwrite each other: it is found out before it is trusted.
-            CasProbe::default()
-                .run(&opened, self.ids.as_ref())
-                .await
-                .map_err(|e| match e {
-                    ProbeError::NotAtomic { .. } => TableError::Refused {
-                        table: trail.name.to_string(),
-                        reason: e.to_string(),
-                    },
-                    ProbeError::Unavailable { .. } => TableError::Unavailable {
-                        table: trail.name.to_string(),
-                        action: "testing the store",
-                        reason: e.to_string(),
-                    },
-                })?;
-        }
+        // A store that fakes put-if-absent would let two committers overwrite
+        // each other: it is found out before it is trusted.
+        let opened = objects::open_checked(&trail.destination.url, &settings, self.ids.as_ref());
+        let opened = opened.await.map_err(|e| match e {
+            OpenError::Unavailable { reason, .. } => TableError::Unavailable {
+                table: trail.name.to_string(),
+                action: "testing the store",
+                reason,
+            },
+            e => TableError::Refused {
+                table: trail.name.to_string(),
+                reason: e.to_string(),
+            },
+        })?;
         let spec = TableSpec::events(trail.name.as_str())
             .with_property("cairn.trail_id", trail.id.as_str());
         let options = TableOptions {
@@ -80,7 +72,9 @@ impl OpenTable for Opener {
             Arc::clone(&self.clock),
             Arc::clone(&self.ids),
         );
-        Ok(Arc::new(table.await?))
+        let table = Arc::new(table.await?);
+        self.worm.opened(Some(&trail.id), opened).await;
+        Ok(table)
     }
 }
 
@@ -402,6 +396,7 @@ impl TrailSet {
             }
             if next.change == TrailChange::Deleted {
                 self.names.write().remove(&next.name.folded());
+                self.opener.worm.forget(&next.id);
             }
             trail
                 .push(next)

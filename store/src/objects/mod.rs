@@ -1,8 +1,10 @@
 //! Object stores: where tables and control documents lie.
 //!
-//! - [`open`]: from a URL to a store, on local disk or S3
+//! - [`open_checked`]: from a URL to a store, on local disk or S3, that keeps the
+//!   promises below; [`open`] takes the store's word for it
 //! - [`DurableLocal`]: local disk, where done means on the disk
 //! - [`CasProbe`]: whether put-if-absent is what it claims to be
+//! - [`worm_status`]: whether the store itself keeps what is written
 //!
 //! Everything above holds a store for one that keeps two promises: what a put
 //! returned `Ok` for survives a power cut, and of all puts of one key that ask
@@ -11,50 +13,27 @@
 
 mod local;
 mod probe;
+mod s3;
+mod settings;
 mod sweep;
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use cairn_schemas::IdSource;
+use object_store::ObjectStore;
 use object_store::path::Path;
-use object_store::{ClientOptions, ObjectStore, RetryConfig};
 use url::Url;
 
 pub use local::DurableLocal;
 pub use probe::{CasProbe, ProbeError};
 pub(crate) use probe::{is_scratch, scratch};
-
-/// How a store is reached. Nothing is taken from the environment.
-#[derive(Clone, Default)]
-pub struct ObjectSettings {
-    /// The S3 endpoint; AWS' own of the region where it is missing.
-    pub endpoint: Option<String>,
-    /// The S3 region; `us-east-1` where it is missing.
-    pub region: Option<String>,
-    /// Whether plain HTTP is allowed. It is also where the endpoint says `http://`.
-    pub allow_http: bool,
-    /// `bucket.host/key` instead of `host/bucket/key`.
-    pub virtual_hosted: bool,
-    /// `access_key_id`, `secret_access_key` and, for temporary ones,
-    /// `session_token`. With `instance_role` set to `true` the machine's own
-    /// role is used instead, with `anonymous` set to `true` none.
-    pub credentials: BTreeMap<String, String>,
-}
-
-impl fmt::Debug for ObjectSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ObjectSettings")
-            .field("endpoint", &self.endpoint)
-            .field("region", &self.region)
-            .field("credentials", &self.credentials.keys())
-            .finish_non_exhaustive()
-    }
-}
+pub use s3::WormStatus;
+pub use settings::{
+    Credentials, Encryption, Instance, LockMode, ObjectLock, ObjectSettings, ProfileFiles,
+    WebIdentity,
+};
 
 /// A folder in a store.
 #[derive(Clone, Debug)]
@@ -67,6 +46,8 @@ pub struct Opened {
     pub store_url: Url,
     /// The same store, where it is a local disk.
     pub(crate) local: Option<DurableLocal>,
+    /// The bucket, where it is S3.
+    pub(crate) bucket: Option<Arc<s3::Bucket>>,
 }
 
 /// Why a store could not be opened.
@@ -78,6 +59,14 @@ pub enum OpenError {
         /// The URL.
         url: String,
         /// What to do.
+        reason: String,
+    },
+    /// The store did not answer as it should; trying again may help.
+    #[error("cannot open the store {url}: {reason}")]
+    Unavailable {
+        /// The URL.
+        url: String,
+        /// What it said.
         reason: String,
     },
     /// The disk said no.
@@ -103,6 +92,7 @@ impl Opened {
             prefix,
             store_url,
             local: None,
+            bucket: None,
         }
     }
 
@@ -119,6 +109,7 @@ impl Opened {
                 .collect(),
             store_url: self.store_url.clone(),
             local: self.local.clone(),
+            bucket: self.bucket.clone(),
         }
     }
 }
@@ -140,8 +131,51 @@ pub async fn open(url: &str, settings: &ObjectSettings) -> Result<Opened, OpenEr
                 .map_err(|()| refused("write file:///folder, with three slashes".to_owned()))?;
             open_local(url, folder).await
         }
-        _ => open_s3(&parsed, settings).map_err(refused),
+        _ => s3::open(&parsed, settings).map_err(refused),
     }
+}
+
+/// [`open`], and for S3 the checks that have to come before anything is trusted
+/// to the store: that of many writers of one key exactly one wins, and that a
+/// bucket that is asked to lock objects can. `ids` names the probe's keys,
+/// which are removed again.
+///
+/// [`OpenError::Refused`] stays until somebody changes something;
+/// [`OpenError::Unavailable`] may be gone at the next try.
+pub async fn open_checked(
+    url: &str,
+    settings: &ObjectSettings,
+    ids: &dyn IdSource,
+) -> Result<Opened, OpenError> {
+    let opened = open(url, settings).await?;
+    let Some(bucket) = &opened.bucket else {
+        return Ok(opened);
+    };
+    CasProbe::default()
+        .run(&opened, ids)
+        .await
+        .map_err(|e| match e {
+            ProbeError::NotAtomic { .. } => OpenError::Refused {
+                url: url.to_owned(),
+                reason: e.to_string(),
+            },
+            ProbeError::Unavailable { .. } => OpenError::Unavailable {
+                url: url.to_owned(),
+                reason: e.to_string(),
+            },
+        })?;
+    if bucket.asked_for().is_some()
+        && let WormStatus::NotEnforced | WormStatus::VersionedOnly { .. } =
+            bucket.worm_status().await
+    {
+        return Err(OpenError::Refused {
+            url: url.to_owned(),
+            reason: "s3.object_lock is set, and the bucket has no Object Lock; turn it on for the bucket, \
+                     use another bucket, or set s3.object_lock = \"off\""
+                .to_owned(),
+        });
+    }
+    Ok(opened)
 }
 
 /// Refuses what is no URL of a store, and one that holds more than a place: credentials,
@@ -208,85 +242,29 @@ async fn open_local(url: &str, folder: PathBuf) -> Result<Opened, OpenError> {
     })
 }
 
-fn open_s3(url: &Url, settings: &ObjectSettings) -> Result<Opened, String> {
-    let bucket = url
-        .host_str()
-        .filter(|b| !b.is_empty())
-        .ok_or("no bucket; write s3://bucket/prefix")?;
-    let endpoint = settings.endpoint.as_deref().map(Url::parse);
-    if endpoint.is_some_and(|e| e.is_ok_and(|e| has_credentials(&e))) {
-        return Err("an endpoint holds no credentials; they stand in the server's settings".into());
+/// An error with those of its causes that its own text leaves out: of a
+/// certificate that is not trusted it tells only that the request failed.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text.push_str(&format!(": {more}"));
+        }
+        source = cause.source();
     }
-    let prefix = Path::from_url_path(url.path()).map_err(|e| e.to_string())?;
-    let plain = settings
-        .endpoint
-        .as_ref()
-        .is_some_and(|e| e.starts_with("http://"));
-    let client = ClientOptions::new()
-        .with_allow_http(settings.allow_http || plain)
-        .with_connect_timeout(Duration::from_secs(10))
-        // Of a whole request: a large file over a slow line takes its time.
-        .with_timeout(Duration::from_secs(120));
-    // `new`, not `from_env`: whose key is used is the operator's to say.
-    let mut builder = AmazonS3Builder::new()
-        .with_bucket_name(bucket)
-        .with_region(settings.region.as_deref().unwrap_or("us-east-1"))
-        .with_virtual_hosted_style_request(settings.virtual_hosted)
-        .with_conditional_put(S3ConditionalPut::ETagMatch)
-        .with_client_options(client)
-        // Whoever asked tries again too, and is to hear of an outage soon.
-        .with_retry(RetryConfig {
-            max_retries: 3,
-            retry_timeout: Duration::from_secs(30),
-            ..RetryConfig::default()
-        });
-    if let Some(endpoint) = &settings.endpoint {
-        builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
-    }
-    builder = with_credentials(builder, &settings.credentials)?;
-    let store = builder.build().map_err(|e| e.to_string())?;
-    Ok(Opened::new(Arc::new(store), prefix))
+    text
 }
 
-fn with_credentials(
-    builder: AmazonS3Builder,
-    credentials: &BTreeMap<String, String>,
-) -> Result<AmazonS3Builder, String> {
-    const KNOWN: &[&str] = &[
-        "access_key_id",
-        "secret_access_key",
-        "session_token",
-        "instance_role",
-        "anonymous",
-    ];
-    if let Some(key) = credentials.keys().find(|k| !KNOWN.contains(&k.as_str())) {
-        return Err(format!(
-            "{key} is no credential; known are {}",
-            KNOWN.join(", ")
-        ));
+/// What `opened`'s store itself says of whether what is written there can be
+/// changed or removed before its time. Asks the store, for ten seconds at most;
+/// never fails.
+pub async fn worm_status(opened: &Opened) -> WormStatus {
+    match &opened.bucket {
+        Some(bucket) => bucket.worm_status().await,
+        None => WormStatus::NotEnforced,
     }
-    let on = |key: &str| credentials.get(key).is_some_and(|v| v == "true");
-    if on("anonymous") {
-        return Ok(builder.with_skip_signature(true));
-    }
-    if on("instance_role") {
-        return Ok(builder);
-    }
-    let (Some(id), Some(secret)) = (
-        credentials.get("access_key_id"),
-        credentials.get("secret_access_key"),
-    ) else {
-        return Err(
-            "no credentials; give access_key_id and secret_access_key, or instance_role".to_owned(),
-        );
-    };
-    let builder = builder
-        .with_access_key_id(id)
-        .with_secret_access_key(secret);
-    Ok(match credentials.get("session_token") {
-        Some(token) => builder.with_token(token),
-        None => builder,
-    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use futures::future::join_all;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 
-use super::Opened;
+use super::{Opened, with_causes};
 
 /// A key for `what`, under the folder that it is about, which is removed at
 /// once; a crash may leave it. `id` is 32 hexadecimal digits.
@@ -53,8 +53,10 @@ pub enum ProbeError {
     #[error(
         "the store {store} does not honour put-if-absent: of {racers} creates of one new key \
          {winners} succeeded, and exactly one may. Two writers would overwrite each other's \
-         commits, so Cairn does not use it; use a store with atomic conditional writes \
-         (If-None-Match), or update this one"
+         commits, so Cairn does not use it. Use a store with atomic conditional writes \
+         (If-None-Match), or update this one: releases of MinIO (2025, without a read quorum), \
+         SeaweedFS (issue 8800), versitygw (issue 2288), RustFS with several endpoints (issue 1659), \
+         s3s-fs and floci are known to let several win"
     )]
     NotAtomic {
         /// The store.
@@ -66,7 +68,7 @@ pub enum ProbeError {
     },
     /// The race could not be held.
     #[error(
-        "the store {store} could not be tested: {reason}. Check the address, the credentials and that writing is allowed"
+        "the store {store} could not be tested: {reason}. Check the address, the credentials, the certificates (s3.ca_file) and that writing is allowed"
     )]
     Unavailable {
         /// The store.
@@ -113,7 +115,7 @@ impl CasProbe {
             match answer.map_err(|e| unavailable(e.to_string()))? {
                 Ok(_) => winners += 1,
                 Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => losers += 1,
-                Err(e) => odd = Some(e.to_string()),
+                Err(e) => odd = Some(with_causes(&e)),
             }
         }
         // One late create more: a store that takes the condition and ignores
@@ -124,7 +126,7 @@ impl CasProbe {
         {
             Ok(_) => winners += 1,
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => losers += 1,
-            Err(e) => odd = Some(e.to_string()),
+            Err(e) => odd = Some(with_causes(&e)),
         }
         if winners > 1 {
             return Err(ProbeError::NotAtomic {

@@ -278,7 +278,7 @@ async fn a_destination_holds_no_credentials_and_the_error_does_not_repeat_them()
     }
     let settings = ObjectSettings {
         endpoint: Some("https://KEY:SECRET@host".to_owned()),
-        credentials: BTreeMap::from([("anonymous".to_owned(), "true".to_owned())]),
+        credentials: Credentials::Anonymous,
         ..ObjectSettings::default()
     };
     let error = open("s3://bucket", &settings).await.unwrap_err();
@@ -292,10 +292,12 @@ async fn a_destination_holds_no_credentials_and_the_error_does_not_repeat_them()
 
 #[tokio::test]
 async fn settings_decide_and_the_environment_does_not() {
-    let keys = BTreeMap::from([
-        ("access_key_id".to_owned(), "id".to_owned()),
-        ("secret_access_key".to_owned(), "secret".to_owned()),
-    ]);
+    let keys = Credentials::Static {
+        from: "the test",
+        access_key_id: "id".to_owned(),
+        secret_access_key: "secret".to_owned(),
+        session_token: None,
+    };
     let settings = ObjectSettings {
         endpoint: Some("http://127.0.0.1:9000/".to_owned()),
         credentials: keys,
@@ -309,7 +311,7 @@ async fn settings_decide_and_the_environment_does_not() {
         a.at("tables/history").prefix.as_ref(),
         "some/prefix/tables/history"
     );
-    assert!(!format!("{settings:?}").contains("\"secret\""));
+    assert!(!format!("{settings:?}").contains("secret"));
 
     let without = ObjectSettings::default();
     let error = open("s3://bucket", &without).await.unwrap_err();

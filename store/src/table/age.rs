@@ -5,6 +5,7 @@
 //! is removed on the word of one of them alone.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use cairn_schemas::Micros;
@@ -60,12 +61,15 @@ impl Default for VacuumGrace {
 /// What [`Table::vacuum`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VacuumReport {
-    /// Objects deleted that had been in the table.
+    /// Objects to delete that had been in the table.
     pub removed: u64,
-    /// Objects deleted that never were.
+    /// Objects to delete that never were.
     pub orphans: u64,
     /// The bytes of both.
     pub bytes: u64,
+    /// How many of both the store did not let go of, for they are locked or the
+    /// key has no right to delete. They are tried again at the next run.
+    pub kept: u64,
 }
 
 /// The action that takes `live` out of the table.
@@ -207,7 +211,7 @@ impl Table {
             report.bytes += object.size;
             doomed.push(object.location);
         }
-        self.delete(doomed, "vacuum").await?;
+        report.kept = self.delete(doomed, "vacuum").await?;
         // Should one have escaped the list, it is an orphan to the next run.
         {
             let mut head = self.head.lock().await;
@@ -262,16 +266,30 @@ impl Table {
             .map_err(|e| self.log.unavailable("listing the files", e))
     }
 
-    async fn delete(&self, keys: Vec<Path>, action: &'static str) -> Result<(), TableError> {
+    /// Deletes `keys`, and tells how many of them the store would not let go
+    /// of, for they are locked or the key has no right to delete. That is no
+    /// failure: somebody wants them kept.
+    async fn delete(&self, keys: Vec<Path>, action: &'static str) -> Result<u64, TableError> {
         let keys = futures::stream::iter(keys).map(Ok).boxed();
         let mut answers = self.log.store.delete_stream(keys);
+        let (mut kept, mut first) = (0, None);
         while let Some(answer) = answers.next().await {
             match answer {
                 Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(e) if is_denied(&e) => {
+                    kept += 1;
+                    first.get_or_insert(e);
+                }
                 Err(e) => return Err(self.log.unavailable(action, e)),
             }
         }
-        Ok(())
+        // Once: every run meets the same ones until their lock ends.
+        if let Some(error) = first
+            && self.denied.swap(kept, Ordering::Relaxed) != kept
+        {
+            tracing::warn!(table = %self.spec.name, action, kept, %error, "the store does not let go of objects that are no longer needed; they stay until their lock ends, and are tried again");
+        }
+        Ok(kept)
     }
 
     /// Deletes entries and checkpoints that the newest checkpoint stands for
@@ -314,8 +332,24 @@ impl Table {
             .map(|(_, m)| m.location)
             .collect();
         let count = old.len() as u64;
-        self.delete(old, "cleaning the log").await?;
-        Ok(count)
+        let kept = self.delete(old, "cleaning the log").await?;
+        Ok(count - kept)
+    }
+}
+
+/// Whether the store refused because of a lock or a missing right. Where one
+/// request deletes many, the reason is only in the text.
+fn is_denied(error: &object_store::Error) -> bool {
+    use object_store::Error::{Generic, PermissionDenied};
+    match error {
+        PermissionDenied { .. } => true,
+        Generic { source, .. } => {
+            let text = source.to_string();
+            ["AccessDenied", "ObjectLocked"]
+                .iter()
+                .any(|code| text.contains(code))
+        }
+        _ => false,
     }
 }
 

@@ -32,6 +32,7 @@ mod state;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use arrow::datatypes::SchemaRef;
 use cairn_schemas::columns::PARTITION_COLUMN;
@@ -86,6 +87,8 @@ pub struct Table {
     head: tokio::sync::Mutex<Head>,
     /// What readers see; replaced as a whole after each change of `head`.
     shown: RwLock<Shown>,
+    /// How many deletions the store refused last, as it was told.
+    denied: AtomicU64,
 }
 
 /// The newest state known, owned by whoever holds the lock.
@@ -160,6 +163,7 @@ impl Table {
                 seen: Instant::now(),
             }),
             shown: RwLock::new(shown),
+            denied: AtomicU64::new(0),
             spec,
             options,
             log,

@@ -132,9 +132,13 @@ async fn full_status(app: &App, mut out: Value) -> Value {
     out["history"]["open_bytes"] = json!(open_bytes);
     out["history"]["retention_days"] = json!(app.settings.history.retention_days);
     out["quarantine"] = table_json(app.history.quarantine());
+    let (worm, enforced) = app.worm.describe(None);
+    out["store"] = json!({"worm": worm, "worm_enforced": enforced});
     let mut trails = Vec::new();
     for follower in app.trails.all() {
         let mut trail = super::trails::describe(&follower).await;
+        let id = follower.trail().read().await.id().clone();
+        (trail["worm"], trail["worm_enforced"]) = app.worm.describe(Some(&id));
         if trail["status"] == "Enable" {
             trail["lag_records"] = json!(behind(&all, &follower.status().scanned));
         }

@@ -132,6 +132,28 @@ async fn orphans_go_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_vacuum_leaves_what_is_locked_and_tells() {
+    let (opened, clock) = (memory(), clock());
+    clock.0.store(i64::MAX / 2, Ordering::SeqCst);
+    let locked = over(
+        &opened,
+        Arc::new(FaultStore::locked(Arc::clone(&opened.store))),
+    );
+    let table = aged(&locked, &clock, 1).await;
+    let orphan = orphan_of(&table);
+    let half = PutPayload::from("half a file");
+    opened.store.put(&orphan, half).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    // Every run meets it again, until it may go.
+    for _ in 0..2 {
+        let report = table.vacuum(NO_GRACE).await.unwrap();
+        assert_eq!((report.orphans, report.kept), (1, 1));
+    }
+    assert_eq!(objects(&opened).await, 2);
+    assert_eq!(rows(&table).await, expected(10));
+}
+
+#[tokio::test]
 async fn compacted_files_are_vacuumed_and_the_new_one_stays() {
     let (opened, clock) = (memory(), clock());
     // Long ago by the store's clock, so that every grace is over.

@@ -16,8 +16,8 @@ use arrow::datatypes::Int64Type;
 use async_trait::async_trait;
 use cairn_schemas::columns::event_schema;
 use cairn_schemas::{Clock, IdSource, Micros, Partition, Position};
-use futures::TryStreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -83,6 +83,8 @@ pub(super) struct FaultStore {
     for_ever: bool,
     /// After the hit nothing answers any more: the process is dead.
     dies: bool,
+    /// Nothing can be deleted, as in a bucket that locks.
+    locked: bool,
 }
 
 impl FaultStore {
@@ -94,7 +96,14 @@ impl FaultStore {
             fault,
             for_ever: false,
             dies: false,
+            locked: false,
         }
+    }
+
+    pub(super) fn locked(inner: Arc<dyn ObjectStore>) -> Self {
+        let mut store = Self::new(inner, usize::MAX, Fault::Lost);
+        store.locked = true;
+        store
     }
 
     pub(super) fn dying(mut self) -> Self {
@@ -174,6 +183,15 @@ impl ObjectStore for FaultStore {
         &self,
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
+        if self.locked {
+            let denied = locations.and_then(|path| async move {
+                Err(Error::PermissionDenied {
+                    path: path.to_string(),
+                    source: "locked".into(),
+                })
+            });
+            return denied.boxed();
+        }
         self.inner.delete_stream(locations)
     }
 
