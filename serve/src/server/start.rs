@@ -130,6 +130,10 @@ fn prepare_folder(dir: &Path) -> anyhow::Result<PathBuf> {
         }
         fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
     }
+    // Every name from here up: made just now, or by a process that was killed
+    // before it could sync them. What is acknowledged lies below them.
+    let synced = File::open(&dir).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
+    synced.with_context(|| format!("cannot sync the disk of {}: check it", dir.display()))?;
     Ok(dir)
 }
 
