@@ -52,6 +52,7 @@ class Ledger:
         self.delivered = False   # whether the trail was acknowledged
         self.count = 0
         self.before_trail = set()
+        self.dead = lambda: False   # whether the log cannot be written now
 
     def events(self, number, size=3):
         """New events; every second one is a write."""
@@ -74,7 +75,9 @@ class Ledger:
 
     def send(self, cairn, names):
         """Sends them and books the answer."""
+        dead = self.dead()
         status = self.request(cairn, "POST", "/v1/events", [self.sent[n] for n in names])
+        assert not dead or status in (0, 503), f"{status} while the log cannot be written"
         if status != 200:
             assert status in (0, 429, 503), f"{status}: {self.last.text[:500]}"
             return status

@@ -49,7 +49,7 @@ use super::sweep::{refuse_links, sweep};
 #[derive(Clone)]
 pub struct DurableLocal {
     inner: Arc<LocalFileSystem>,
-    disk: Arc<Disk>,
+    pub(super) disk: Arc<Disk>,
 }
 
 impl fmt::Debug for DurableLocal {
