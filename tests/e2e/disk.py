@@ -152,7 +152,7 @@ class Ledger:
 def flush(ledger, cairn):
     """A flush that does not wait for ever while commits cannot get through."""
     try:
-        answer = cairn.http("POST", "/v1/flush", timeout=4)
+        answer = cairn.http("POST", "/v1/flush", timeout=1.5)
         ledger.answers[answer.status_code] += 1
     except (requests.RequestException, OSError):
         ledger.answers[0] += 1

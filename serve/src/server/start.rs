@@ -23,6 +23,8 @@ use super::http::router;
 use super::{doors, maintenance};
 use crate::config::Settings;
 
+/// How long the doors stay shut after a start for the log to be read.
+const CATCH_UP: Duration = Duration::from_secs(10);
 /// How long requests under way may take after the signal to stop.
 const DOORS_GRACE: Duration = Duration::from_secs(3);
 /// How long the last commits may take after that. Both together stay below
@@ -52,9 +54,27 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         objects: object_settings(&settings),
     };
     let (app, background) = App::start(settings, ambient).await?;
+    catch_up(&app).await;
     let token_file = first_token(&app, &dir).await?;
     announce(address, &dir, &token_file)?;
     serve(app, background, listener).await
+}
+
+/// Waits until what was acknowledged before the last end can be seen again: an
+/// answer that lacks it would look like a loss. Not for ever, for events must
+/// be taken in also while the tables' store is away.
+async fn catch_up(app: &App) {
+    let end = app.log.end();
+    if tokio::time::timeout(CATCH_UP, app.verdicts.judged(end))
+        .await
+        .is_err()
+    {
+        let lag = end - app.verdicts.at();
+        tracing::warn!(
+            lag,
+            "still reading the log: answers lack its newest records until that is done"
+        );
+    }
 }
 
 async fn serve(
