@@ -118,17 +118,26 @@ def test_files_before_the_entry_and_the_entry_before_what_rests_on_it(trace):
             durable_before(f"{path.partition('/_delta_log/')[0]}/{file}", entry)
             files += 1
     assert files >= 4, "too few files to show anything"
-    # What rests on an entry: that the log lets go of its records, and the answer to the flush, which is the last.
-    flush = max(trace.answers(), key=lambda a: a.begin)
+    history = {}
+    for path, entry in entries.items():
+        text = "".join(w.text for w in writes if w.path == entry.paths[0])
+        if "/tables/history/" in path and (reached := re.search(r'\\"txn\\":{[^}]*\\"version\\":(\d+)', text)):
+            history[path] = int(reached[1])
+    # What rests on an entry. The log lets go of a segment: an entry that reaches the next one is durable.
+    bases = sorted(int(c.paths[-1][-24:-4]) for c in trace.of(*RENAMES) if re.search(r"/log/\d{20}\.log$", c.paths[-1]))
     freed = [c for c in trace.of("unlink") if re.search(r"/log/\d{20}\.log$", c.paths[0])]
     assert freed, "the log let go of nothing"
-    for call in [*freed, flush]:
-        before = [p for p, e in entries.items() if e.end < call.begin and "/tables/history/" in p]
-        assert before
-        # That of another commit may just be under way; the one that this call rests on is the newest that is synced,
-        # so at least all but the newest must be.
-        for path in sorted(before)[:-1]:
-            durable_before(path, call)
+    for call in freed:
+        after = next(b for b in bases if b > int(call.paths[0][-24:-4]))
+        covering = [p for p, reached in history.items() if reached >= after and entries[p].end < call.begin]
+        assert covering, call
+        durable_before(min(covering), call)
+    # The answer to the flush, which is the last: every entry of history and of the trail.
+    flush = max(trace.answers(), key=lambda a: a.begin)
+    before = [p for p, e in entries.items() if e.end < flush.begin]
+    assert len(before) >= 6
+    for path in before:
+        durable_before(path, flush)
 
 
 def injected(tmp_path, name, fault, nth):
