@@ -148,13 +148,14 @@ def injected(tmp_path, name, fault, nth):
     only = [str(data / "log")] + [str(data / "log" / f"{n:020}.log{end}") for n in range(80) for end in ("", ".new")]
     what = "signal=SIGKILL" if fault == "KILL" else f"error={fault}"
     prefix = strace.command(out, *[a for path in only for a in ("-P", path)],
-                            "-e", f"trace={name}", "-e", f"inject={name}:{what}:when={nth}")
+                            "-e", f"trace={name}", "-e", f"inject={name}:{what}:when={nth}",
+                            stop_at_all=fault == "KILL")
     cairn, ledger = DiskCairn(data, prefix=prefix), Ledger()
     try:
         ready = live(cairn, ledger)
         if ready and cairn.alive() and fault != "KILL":
-            ledger.settle(cairn)
-            ledger.check(cairn)
+            # The N-th call of each thread: some come only now.
+            ledger.settle(cairn, tries=5)
         by_itself = not cairn.alive()
         cairn.process.kill()
         code = cairn.process.wait(timeout=30)
@@ -164,7 +165,8 @@ def injected(tmp_path, name, fault, nth):
             count = int(by_itself)
             assert code == -9
         else:
-            count = sum(c.injected for c in strace.calls(strace.ended(out)))
+            # Of a killed program strace writes no end where it is told paths; the calls are there, each in its line.
+            count = sum(c.injected for c in strace.calls(out.read_text(errors="replace")))
         after = DiskCairn(data)
         after.start()
         try:
