@@ -18,8 +18,8 @@ LONG = os.environ.get("CAIRN_TEST_DISK") == "long"
 class Trace:
     """Questions to a trace."""
 
-    def __init__(self, text, data):
-        self.all = strace.calls(text)
+    def __init__(self, calls, data):
+        self.all = calls
         self.data = str(data)
         self.syncs = [c for c in self.all if c.name in ("fsync", "fdatasync", "syncfs") and c.ok]
 
@@ -50,7 +50,7 @@ def trace(tmp_path_factory):
         assert cairn.stop() == 0
     finally:
         cairn.kill()
-    return Trace(strace.ended(out), data), ledger
+    return Trace(strace.calls(strace.ended(out)), data), ledger
 
 
 def test_no_answer_before_the_sync_that_covers_the_event(trace):
@@ -138,6 +138,26 @@ def test_files_before_the_entry_and_the_entry_before_what_rests_on_it(trace):
     assert len(before) >= 6
     for path in before:
         durable_before(path, flush)
+
+
+@pytest.mark.parametrize("missing, check", [
+    (r"/log/\d{20}\.log$", test_no_answer_before_the_sync_that_covers_the_event),
+    (r"/log/\d{20}\.log\.new$", test_no_answer_before_the_sync_that_covers_the_event),
+    (r"/log$", test_no_answer_before_the_sync_that_covers_the_event),
+    (r"/data(/store(/.*)?)?$", test_the_names_of_new_folders_are_durable_before_the_first_answer),
+    (r"\.parquet\.cairn-staged#\d+$", test_files_before_the_entry_and_the_entry_before_what_rests_on_it),
+    (r"/ingest_date=[^/]+$", test_files_before_the_entry_and_the_entry_before_what_rests_on_it),
+    (r"\.json\.cairn-staged#\d+$", test_files_before_the_entry_and_the_entry_before_what_rests_on_it),
+    (r"/_delta_log$", test_files_before_the_entry_and_the_entry_before_what_rests_on_it),
+])
+def test_each_sync_that_is_left_out_is_missed(trace, missing, check):
+    """The same trace without some of its syncs: the checks above have to fail."""
+    trace, ledger = trace
+    kept = [c for c in trace.all if not (c.name in ("fsync", "fdatasync", "syncfs") and c.path
+                                         and re.search(missing, c.path))]
+    assert len(kept) < len(trace.all)
+    with pytest.raises(AssertionError):
+        check((Trace(kept, trace.data), ledger))
 
 
 def injected(tmp_path, name, fault, nth):
