@@ -65,6 +65,10 @@ impl Engine {
         limits: Limits,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, QueryError> {
+        let sessions = Sessions::new(&limits)
+            .map_err(|e| QueryError::internal(format!("cannot set the query engine up: {e}")))?;
+        // Last: where anything fails after it, a runtime would be dropped
+        // where waiting is not allowed, which panics.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(limits.threads.max(1))
             .thread_name("cairn-query")
@@ -72,8 +76,6 @@ impl Engine {
             .enable_all()
             .build()
             .map_err(|e| QueryError::internal(format!("cannot start threads for queries: {e}")))?;
-        let sessions = Sessions::new(&limits)
-            .map_err(|e| QueryError::internal(format!("cannot set the query engine up: {e}")))?;
         Ok(Self {
             places: Arc::new(Semaphore::new(limits.concurrent.max(1))),
             waiting: AtomicUsize::new(0),

@@ -162,3 +162,12 @@ def test_quarantine_survives_a_kill(cairn):
     cairn.flush()
     cairn.restart(hard=True)
     assert sorted(cairn.column("SELECT reason FROM quarantine")) == ["account_invalid", "invalid_json"]
+
+
+def test_the_first_answer_after_a_kill_lacks_nothing(tmp_path):
+    """Ready means that what was acknowledged and not yet committed has been read from the log again."""
+    with Cairn(tmp_path / "data", arguments=["--history-commit-interval", "60s"]) as cairn:
+        for body in range(10):
+            cairn.post([event(f"b{body}-{n}") for n in range(400)])
+        cairn.restart(hard=True)
+        assert cairn.one(f"SELECT count(*) FROM history WHERE {SENT}") == 4000

@@ -23,6 +23,8 @@ use super::stores::object_settings;
 use super::{doors, maintenance};
 use crate::config::Settings;
 
+/// How long the doors stay shut after a start for the log to be read.
+const CATCH_UP: Duration = Duration::from_secs(10);
 /// How long requests under way may take after the signal to stop.
 const DOORS_GRACE: Duration = Duration::from_secs(3);
 /// How long the last commits may take after that. Both together stay below
@@ -53,9 +55,27 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         ids: Arc::new(SystemIds),
     };
     let (app, background) = App::start(settings, ambient).await?;
+    catch_up(&app).await;
     let token_file = first_token(&app, &dir).await?;
     announce(address, &dir, &token_file)?;
     serve(app, background, listener).await
+}
+
+/// Waits until what was acknowledged before the last end can be seen again: an
+/// answer that lacks it would look like a loss. Not for ever, for events must
+/// be taken in also while the tables' store is away.
+async fn catch_up(app: &App) {
+    let end = app.log.end();
+    if tokio::time::timeout(CATCH_UP, app.verdicts.judged(end))
+        .await
+        .is_err()
+    {
+        let lag = end - app.verdicts.at();
+        tracing::warn!(
+            lag,
+            "still reading the log: answers lack its newest records until that is done"
+        );
+    }
 }
 
 async fn serve(
@@ -131,6 +151,10 @@ fn prepare_folder(dir: &Path) -> anyhow::Result<PathBuf> {
         }
         fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
     }
+    // Every name from here up: made just now, or by a process that was killed
+    // before it could sync them. What is acknowledged lies below them.
+    let synced = File::open(&dir).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
+    synced.with_context(|| format!("cannot sync the disk of {}: check it", dir.display()))?;
     Ok(dir)
 }
 

@@ -14,17 +14,21 @@
 //!
 //! An error of `fsync` fails the write: what the kernel could not write back
 //! once it may claim to have written the next time, so a repeat starts with a
-//! new file. Reading, listing and deleting are `object_store`'s.
+//! new file.
+//!
+//! What is read is on the disk too, for readers act on it: they let go of the
+//! log that a commit covers. A name whose step 4 failed is *doubtful*: before
+//! it is read it is given anew, to a copy of the same bytes. A name that a
+//! killed process left between steps 3 and 4 is written back when the store is
+//! opened. Beyond that, reading, listing and deleting are `object_store`'s.
 
-use std::collections::HashSet;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::fs::{self, File};
+use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -37,15 +41,15 @@ use object_store::{
     ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions,
     RenameTargetMode, Result, UploadPart,
 };
-use parking_lot::Mutex;
 
-use super::sweep::{STAGED, refuse_links, sweep};
+use super::disk::{Disk, Publish, generic, make_root};
+use super::sweep::{refuse_links, sweep};
 
 /// A folder of a local disk.
 #[derive(Clone)]
 pub struct DurableLocal {
     inner: Arc<LocalFileSystem>,
-    disk: Arc<Disk>,
+    pub(super) disk: Arc<Disk>,
 }
 
 impl fmt::Debug for DurableLocal {
@@ -62,39 +66,23 @@ impl fmt::Display for DurableLocal {
     }
 }
 
-/// The part that writes; blocks.
-#[derive(Debug)]
-struct Disk {
-    root: PathBuf,
-    /// Folders that are known to be on the disk, and to be no links.
-    durable: Mutex<HashSet<PathBuf>>,
-    /// Makes the hidden names of this process differ.
-    next: AtomicU64,
-}
-
-/// What to do where the final name is taken.
-#[derive(Clone, Copy, PartialEq)]
-enum Publish {
-    Overwrite,
-    Create,
-}
-
 impl DurableLocal {
     /// Opens `root`, making it where it is missing. Blocks. Refuses a root
-    /// under which a symbolic link lies. Removes nothing: whose folder it is
-    /// is not known here.
+    /// under which a symbolic link lies. Whatever lies there is on the disk
+    /// when this returns. Removes nothing: whose folder it is is not known
+    /// here.
     pub fn open(root: &FsPath) -> io::Result<Self> {
         make_root(root)?;
         let root = fs::canonicalize(root)?;
         refuse_links(&root)?;
+        // A process that was killed between a name and its sync left the name
+        // in the kernel's memory only. One call for all folders: there may be
+        // a hundred thousand of them.
+        rustix::fs::syncfs(File::open(&root)?)?;
         let inner = LocalFileSystem::new_with_prefix(&root).map_err(io::Error::other)?;
         Ok(Self {
             inner: Arc::new(inner),
-            disk: Arc::new(Disk {
-                durable: Mutex::new(HashSet::from([root.clone()])),
-                root,
-                next: AtomicU64::new(0),
-            }),
+            disk: Arc::new(Disk::new(root)),
         })
     }
 
@@ -114,6 +102,16 @@ impl DurableLocal {
             .await
     }
 
+    /// Before `location` is read: makes it durable where that is in doubt.
+    async fn settled(&self, location: &Path) -> Result<()> {
+        let path = self.inner.path_to_filesystem(location)?;
+        if !self.disk.doubts(&path) {
+            return Ok(());
+        }
+        self.blocking(move |disk| disk.settle(&path).map_err(generic))
+            .await
+    }
+
     async fn blocking<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -122,176 +120,6 @@ impl DurableLocal {
         let disk = Arc::clone(&self.disk);
         tokio::task::spawn_blocking(move || work(&disk)).await?
     }
-}
-
-/// Makes `root` and syncs every folder that had to be made into its parent.
-fn make_root(root: &FsPath) -> io::Result<()> {
-    if root.is_dir() {
-        return Ok(());
-    }
-    let parent = root
-        .parent()
-        .ok_or_else(|| io::Error::from(ErrorKind::NotFound))?;
-    make_root(parent)?;
-    match fs::create_dir(root) {
-        Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(e),
-        _ => {}
-    }
-    sync_folder(parent)
-}
-
-fn sync_folder(folder: &FsPath) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-fn generic(source: io::Error) -> Error {
-    Error::Generic {
-        store: "DurableLocal",
-        source: Box::new(source),
-    }
-}
-
-impl Disk {
-    /// Makes the folder of `path` durable, and those above it up to the root.
-    fn make_folder(&self, folder: &FsPath) -> io::Result<()> {
-        if self.durable.lock().contains(folder) {
-            return Ok(());
-        }
-        let parent = folder
-            .parent()
-            .ok_or_else(|| io::Error::from(ErrorKind::NotFound))?;
-        self.make_folder(parent)?;
-        match fs::create_dir(folder) {
-            Ok(()) => {}
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-                if !fs::symlink_metadata(folder)?.is_dir() {
-                    return Err(io::Error::new(
-                        ErrorKind::InvalidInput,
-                        format!("{} is not a folder; remove it", folder.display()),
-                    ));
-                }
-            }
-            Err(e) => return Err(e),
-        }
-        // Also where it was there: whoever made it may not have synced yet.
-        sync_folder(parent)?;
-        self.durable.lock().insert(folder.to_owned());
-        Ok(())
-    }
-
-    /// A new hidden file beside `path`.
-    fn stage(&self, path: &FsPath) -> io::Result<(File, PathBuf)> {
-        let folder = path
-            .parent()
-            .ok_or_else(|| io::Error::from(ErrorKind::NotFound))?;
-        self.make_folder(folder)?;
-        loop {
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
-            let mut name = path.as_os_str().to_owned();
-            name.push(format!("{STAGED}{number}"));
-            let staged = PathBuf::from(name);
-            let mut options = OpenOptions::new();
-            match options
-                .read(true)
-                .write(true)
-                .create_new(true)
-                .open(&staged)
-            {
-                Ok(file) => return Ok((file, staged)),
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-                // Somebody removed the folder: it is not known any more.
-                Err(e) if e.kind() == ErrorKind::NotFound => {
-                    self.durable.lock().remove(folder);
-                    self.make_folder(folder)?;
-                }
-                Err(e) => return Err(e),
-            }
-        }
-    }
-
-    /// Steps 2 to 4 of the module's list; removes `staged` where they fail.
-    fn publish(
-        &self,
-        file: &File,
-        staged: &FsPath,
-        path: &FsPath,
-        how: Publish,
-    ) -> Result<PutResult> {
-        let done = self.try_publish(file, staged, path, how);
-        if done.is_err() {
-            let _ = fs::remove_file(staged);
-        }
-        done.map_err(|source| match source.kind() {
-            ErrorKind::AlreadyExists if how == Publish::Create => Error::AlreadyExists {
-                path: path.display().to_string(),
-                source: Box::new(source),
-            },
-            _ => generic(source),
-        })
-    }
-
-    fn try_publish(
-        &self,
-        file: &File,
-        staged: &FsPath,
-        path: &FsPath,
-        how: Publish,
-    ) -> io::Result<PutResult> {
-        file.sync_all()?;
-        let metadata = file.metadata()?;
-        match how {
-            Publish::Overwrite => fs::rename(staged, path)?,
-            Publish::Create => {
-                fs::hard_link(staged, path)?;
-                // Its failure leaves a second, hidden name of the same bytes.
-                let _ = fs::remove_file(staged);
-            }
-        }
-        if let Some(folder) = path.parent() {
-            sync_folder(folder)?;
-        }
-        Ok(PutResult {
-            e_tag: Some(e_tag(&metadata)),
-            version: None,
-        })
-    }
-
-    fn put(&self, path: &FsPath, payload: &PutPayload, how: Publish) -> Result<PutResult> {
-        let (mut file, staged) = self.stage(path).map_err(generic)?;
-        if let Err(e) = payload.iter().try_for_each(|part| file.write_all(part)) {
-            let _ = fs::remove_file(&staged);
-            return Err(generic(e));
-        }
-        self.publish(&file, &staged, path, how)
-    }
-
-    fn copy(&self, from: &FsPath, to: &FsPath, how: Publish) -> Result<()> {
-        let mut source = File::open(from).map_err(|source| match source.kind() {
-            ErrorKind::NotFound => Error::NotFound {
-                path: from.display().to_string(),
-                source: Box::new(source),
-            },
-            _ => generic(source),
-        })?;
-        let (mut file, staged) = self.stage(to).map_err(generic)?;
-        if let Err(e) = io::copy(&mut source, &mut file) {
-            let _ = fs::remove_file(&staged);
-            return Err(generic(e));
-        }
-        self.publish(&file, &staged, to, how).map(|_| ())
-    }
-}
-
-/// The tag that `LocalFileSystem` gives the same file when it reads it.
-fn e_tag(metadata: &fs::Metadata) -> String {
-    use std::os::unix::fs::MetadataExt;
-    let modified = metadata
-        .modified()
-        .ok()
-        .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok())
-        .unwrap_or_default()
-        .as_micros();
-    format!("{:x}-{modified:x}-{:x}", metadata.ino(), metadata.len())
 }
 
 #[async_trait]
@@ -338,10 +166,12 @@ impl ObjectStore for DurableLocal {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.settled(location).await?;
         self.inner.get_opts(location, options).await
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.settled(location).await?;
         self.inner.get_ranges(location, ranges).await
     }
 

@@ -11,6 +11,7 @@
 //! for its absence exactly one succeeds. The first is made here for local
 //! disk; the second is tested here for every store.
 
+mod disk;
 mod local;
 mod probe;
 mod s3;

@@ -240,6 +240,84 @@ async fn opening_a_folder_removes_nothing_from_it() {
     assert!(all(&store).await.is_empty(), "neither is listed");
 }
 
+/// The inode of a file: another one shows that its name was given anew.
+fn inode(folder: &tempfile::TempDir, name: &str) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(folder.path().join("a/b").join(name))
+        .unwrap()
+        .ino()
+}
+
+#[tokio::test]
+async fn a_name_whose_folder_could_not_be_synced_is_given_anew_before_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = local(&folder).await;
+    let store = opened.local.clone().unwrap();
+    let key = Path::from("entry");
+    let create = || store.put_opts(&key, PutPayload::from("ours"), PutMode::Create.into());
+    store.put(&Path::from("other"), "x".into()).await.unwrap();
+
+    // The entry is there, and its put failed.
+    store.disk.failing.store(1, Ordering::SeqCst);
+    assert!(matches!(create().await.unwrap_err(), Error::Generic { .. }));
+    let first = inode(&folder, "entry");
+    // Who tries again hears that it is there, and reads it: not before it is durable.
+    store.disk.failing.store(2, Ordering::SeqCst);
+    assert!(matches!(
+        create().await.unwrap_err(),
+        Error::AlreadyExists { .. }
+    ));
+    for _ in 0..2 {
+        assert!(matches!(
+            store.get(&key).await.unwrap_err(),
+            Error::Generic { .. }
+        ));
+    }
+    let read = store.get(&key).await.unwrap().bytes().await.unwrap();
+    assert_eq!(read, "ours");
+    let durable = inode(&folder, "entry");
+    assert_ne!(durable, first);
+    // Once is enough, and nothing hidden is left.
+    store.get(&key).await.unwrap();
+    assert_eq!(inode(&folder, "entry"), durable);
+    let names = std::fs::read_dir(folder.path().join("a/b")).unwrap();
+    assert_eq!(names.count(), 2);
+}
+
+#[tokio::test]
+async fn what_a_doubtful_name_became_since_is_not_undone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = local(&folder).await.local.unwrap();
+    let key = Path::from("hint");
+    store.put(&Path::from("other"), "x".into()).await.unwrap();
+    for deleted in [false, true] {
+        store.disk.failing.store(1, Ordering::SeqCst);
+        store.put(&key, "old".into()).await.unwrap_err();
+        if deleted {
+            store.delete(&key).await.unwrap();
+            assert!(matches!(
+                store.get(&key).await.unwrap_err(),
+                Error::NotFound { .. }
+            ));
+        } else {
+            store.put(&key, "new".into()).await.unwrap();
+            let read = store.get(&key).await.unwrap().bytes().await.unwrap();
+            assert_eq!(read, "new");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_folder_whose_name_could_not_be_synced_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = local(&folder).await.local.unwrap();
+    let key = Path::from("new/file");
+    store.disk.failing.store(1, Ordering::SeqCst);
+    store.put(&key, "x".into()).await.unwrap_err();
+    assert!(!folder.path().join("a/b/new").exists());
+    store.put(&key, "x".into()).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_destination_holds_no_credentials_and_the_error_does_not_repeat_them() {
     let credentials = [

@@ -245,7 +245,9 @@ impl Table {
                 }
                 Err(e) => e,
             };
-            // The answer is no answer: what stands there is.
+            // The answer is no answer: what stands there is. That it can be
+            // read means that it is durable, on local disk too, where the
+            // failure may have been the sync of the folder (`DurableLocal`).
             match self.log.read(version).await {
                 Ok(Some(entry)) => {
                     let ours = entry.commit_id() == Some(id);

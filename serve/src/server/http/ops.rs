@@ -126,6 +126,8 @@ async fn full_status(app: &App, mut out: Value) -> Value {
         "committed": committed,
         "lag_records": (app.log.end() - committed).max(0),
         "bytes": app.log.bytes(),
+        // Why the last append failed, and what to do; null once one went well.
+        "trouble": app.log.trouble().map(|error| error.to_string()),
     });
     out["history"] = table_json(app.history.table());
     out["history"]["open_rows"] = json!(open_rows);
