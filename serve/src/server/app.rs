@@ -6,13 +6,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use cairn_ingest::decode::DecodeLimits;
 use cairn_ingest::deliver::DeliverOptions;
 use cairn_ingest::history::History;
-use cairn_ingest::judge::{Judge, Judged};
+use cairn_ingest::judge::Judged;
 use cairn_ingest::pipeline::{Observer, Pipeline, PipelineError, PipelineHandle, PipelineOptions};
 use cairn_ingest::receive::ReceiveLimits;
-use cairn_ingest::seen::{SeenIndex, SeenOptions};
 use cairn_ingest::source::{EmbeddedSource, Joined, Source};
 use cairn_ingest::verdict::{Boards, Verdict, Verdicts};
 use cairn_query::{Engine, Limits};
@@ -28,6 +26,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::audit::{Act, Audit, Caller};
+use super::intake::{Judges, begun};
 use super::metrics::Metrics;
 use super::registry::Registry;
 use super::stores::Worm;
@@ -141,7 +140,6 @@ impl App {
         let committed = check_log(&log, &partition, &history)?;
         let boards = Arc::new(Boards::new(VERDICTS_KEPT));
         let verdicts = boards.own(&partition, committed);
-        let seen = open_seen(&settings.data.dir, &history, &log, &partition).await?;
         let stop = CancellationToken::new();
 
         let (accounts, found) = mpsc::unbounded_channel();
@@ -158,12 +156,10 @@ impl App {
             metrics: Arc::clone(&metrics),
             accounts,
         };
-        // The door has refused what is larger than the setting allows; here
-        // only the log decides, or a replay under another setting would judge
-        // otherwise.
-        let limits = DecodeLimits {
-            max_event: usize::MAX,
-            ..DecodeLimits::default()
+        let judges = Judges {
+            folder: settings.data.dir.join(keys::SEEN_DIR),
+            registry: Arc::clone(&registry),
+            window_days: settings.history.retention_days,
         };
         let (kafka, topics) = match kafka::open(&settings, &control, &ambient.clock).await? {
             Some((kafka, topics)) => (Some(kafka), topics),
@@ -176,18 +172,14 @@ impl App {
         };
         let (pipeline, handle) = Pipeline::new(
             source,
-            Judge::new(
-                seen,
-                registry.known_accounts(),
-                limits,
-                settings.history.retention_days,
-            ),
+            Arc::new(judges),
             Arc::clone(&history),
             Arc::clone(&boards),
             Arc::new(observer),
             pipeline_options(&settings),
         );
-        let pipeline = tokio::spawn(pipeline.run(stop.clone()));
+        let mut pipeline = tokio::spawn(pipeline.run(stop.clone()));
+        begun(&history, &mut pipeline).await?;
         let trails = TrailSet::open(
             control,
             log.clone(),

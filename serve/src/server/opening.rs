@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use cairn_ingest::history::History;
-use cairn_ingest::seen::{SeenIndex, SeenOptions};
-use cairn_schemas::{Partition, Position, keys};
+use cairn_schemas::{Partition, keys};
 use cairn_store::log::{EmbeddedLog, LogOptions};
 use cairn_store::objects::Opened;
 use cairn_store::table::{Table, TableOptions, TableSpec};
@@ -83,26 +82,4 @@ pub(super) fn check_log(
          older than the tables. Restore log/ and store/ from the same backup"
     );
     Ok(committed)
-}
-
-/// Opens the duplicate index and brings it up to what history committed.
-pub(super) async fn open_seen(
-    dir: &Path,
-    history: &History,
-    log: &EmbeddedLog,
-    own: &Partition,
-) -> anyhow::Result<SeenIndex> {
-    let folder = dir.join(keys::SEEN_DIR);
-    let log_end = Some(Position::at(own.clone(), log.end()));
-    let options = SeenOptions {
-        log_end,
-        ..SeenOptions::default()
-    };
-    let seen = tokio::task::spawn_blocking(move || SeenIndex::open(&folder, options)).await??;
-    for aside in seen.set_aside() {
-        tracing::warn!(what = ?aside, "a part of the duplicate index was set aside and is rebuilt");
-    }
-    cairn_ingest::judge::catch_up(seen, history)
-        .await
-        .context("the duplicate index cannot be brought up to date")
 }
