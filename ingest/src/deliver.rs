@@ -10,6 +10,7 @@
 //! files only after a start, a backfill, or a long outage of its destination.
 
 mod scan;
+mod show;
 mod state;
 
 use std::sync::Arc;
@@ -19,13 +20,11 @@ use async_trait::async_trait;
 use cairn_schemas::trail::{Trail, TrailStatus, TrailVersion};
 use cairn_schemas::{Clock, Micros, Position};
 use cairn_store::table::{Table, TableError};
-use cairn_store::view::TableSnapshot;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OnceCell, RwLock};
 use tokio_util::sync::CancellationToken;
 
-use crate::history::{History, view};
-use crate::select::select_batch;
+use crate::history::History;
 use state::State;
 
 /// When selected rows become files of a trail.
@@ -37,6 +36,9 @@ pub struct DeliverOptions {
     pub commit_rows: usize,
     /// As soon as they take so many bytes of memory.
     pub commit_bytes: usize,
+    /// How long a reader waits for a follower that has to read history's files
+    /// first, as each does after a start.
+    pub catch_up: Duration,
 }
 
 impl Default for DeliverOptions {
@@ -45,6 +47,7 @@ impl Default for DeliverOptions {
             commit_interval: Duration::from_secs(30),
             commit_rows: 100_000,
             commit_bytes: 48 << 20,
+            catch_up: Duration::from_secs(10),
         }
     }
 }
@@ -90,6 +93,8 @@ pub struct Follower {
     poke: Notify,
     /// The task made a step: flushes look again.
     stepped: Notify,
+    /// The task looked at more of history: snapshots look again.
+    moved: Notify,
 }
 
 impl Follower {
@@ -117,6 +122,7 @@ impl Follower {
             state: Mutex::new(state),
             poke: Notify::new(),
             stepped: Notify::new(),
+            moved: Notify::new(),
         })
     }
 
@@ -157,36 +163,6 @@ impl Follower {
 
     fn scanned(&self) -> Position {
         self.state.lock().scanned.clone()
-    }
-
-    /// Everything that the trail takes up to now: its files, what waits in
-    /// memory, and what the newest rows of history will add. While the trail
-    /// catches up from far behind, the last part is left out.
-    pub async fn snapshot(&self) -> Result<TableSnapshot, String> {
-        let table = self.table_or_open().await.map_err(|e| e.to_string())?;
-        let trail = self.trail.read().await;
-        loop {
-            let (listing, mut fresh, scanned) = {
-                let state = self.state.lock();
-                let newest = table.files_at();
-                // A list with another position belongs to a commit whose rows
-                // are still pending here; one with the same may be compacted.
-                let listing = match &state.listing {
-                    Some((listing, at)) if *at != newest.1 => Arc::clone(listing),
-                    _ => newest.0,
-                };
-                (listing, state.pending.clone(), state.scanned.clone())
-            };
-            match self.history.since(&scanned) {
-                Some(newest) => {
-                    fresh.extend(newest.iter().filter_map(|s| select_batch(&trail, &s.rows)));
-                }
-                // Let go because the follower passed it just now: look again.
-                None if self.scanned() != scanned => continue,
-                None => {}
-            }
-            return Ok(view(table, &listing, fresh));
-        }
     }
 
     /// Returns once everything below `target` that the trail takes is in files.
@@ -241,6 +217,7 @@ impl Follower {
                 }
             }
             self.stepped.notify_waiters();
+            self.moved.notify_waiters();
             let waits = self.state.lock().pending_rows > 0;
             if !waits && self.is_idle().await && self.trail.read().await.is_deleted() {
                 return;

@@ -44,6 +44,7 @@ impl Follower {
                 Some(stretches) => self.scan_memory(stretches, head).await,
                 None => self.scan_window(&from, head).await?,
             }
+            self.moved.notify_waiters();
             if self.is_due().await {
                 self.deliver(table).await?;
             }
