@@ -6,12 +6,13 @@
 //! lies beyond that position, so the two meet without a gap or an overlap
 //! whenever they are read.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
-use cairn_schemas::Position;
 use cairn_schemas::columns;
+use cairn_schemas::{Partition, Position};
 use cairn_store::table::{Listing, Table, TableError};
 use cairn_store::view::TableSnapshot;
 use parking_lot::Mutex;
@@ -26,6 +27,8 @@ pub struct History {
     quarantine: Arc<Table>,
     recent: Mutex<Recent>,
     committed: watch::Sender<Position>,
+    /// The partitions that this process reads now.
+    owned: watch::Sender<Arc<BTreeSet<Partition>>>,
     /// Where the commits since the last success would have reached: one of them
     /// may have landed although it failed, and then the table says so later.
     attempted: Mutex<Vec<Position>>,
@@ -43,6 +46,7 @@ impl History {
             quarantine,
             recent,
             committed: watch::Sender::new(at),
+            owned: watch::Sender::default(),
             attempted: Mutex::default(),
             follower_bytes,
         }
@@ -81,6 +85,17 @@ impl History {
     /// Tells when the committed position moves.
     pub fn subscribe(&self) -> watch::Receiver<Position> {
         self.committed.subscribe()
+    }
+
+    /// The partitions that this process reads and commits; empty until the
+    /// pipeline begins. Set anew whenever it begins.
+    pub fn owned(&self) -> watch::Receiver<Arc<BTreeSet<Partition>>> {
+        self.owned.subscribe()
+    }
+
+    /// States what this process reads from now on. Called by the pipeline alone.
+    pub fn own(&self, partitions: BTreeSet<Partition>) {
+        self.owned.send_replace(Arc::new(partitions));
     }
 
     /// Commits everything that is open. Returns the position that files reach

@@ -213,6 +213,7 @@ impl Pipeline {
         let committed = self.history.committed();
         let owned = self.source.begin(&committed).await?;
         self.boards.begin(&owned, &committed);
+        self.history.own(owned);
         Ok(())
     }
 
