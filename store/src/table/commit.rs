@@ -35,6 +35,15 @@ const CONFIRMED: Duration = Duration::from_secs(3600);
 /// How many commits of others one commit lets pass before it gives up.
 const MOST_OVERTAKEN: u32 = 100;
 
+/// Which partitions have to stand where the committer thinks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Condition {
+    /// Those that the commit names.
+    Moved,
+    /// All of them.
+    Whole,
+}
+
 /// `actions` under the `commitInfo` that makes them recognisable.
 pub(super) fn with_info(actions: Vec<Value>, operation: &str, now: Micros, id: &str) -> Vec<Value> {
     let mut info = json!({
@@ -65,10 +74,33 @@ impl Table {
         from: &Position,
         to: &Position,
     ) -> Result<Arc<Listing>, TableError> {
+        self.commit_if(rows, from, to, Condition::Moved).await
+    }
+
+    /// [`Self::commit`], on the condition that the table stands at `from` in
+    /// every partition, those that `to` does not move and those that `from`
+    /// does not name among them.
+    pub async fn commit_whole(
+        &self,
+        rows: Vec<RecordBatch>,
+        from: &Position,
+        to: &Position,
+    ) -> Result<Arc<Listing>, TableError> {
+        self.commit_if(rows, from, to, Condition::Whole).await
+    }
+
+    async fn commit_if(
+        &self,
+        rows: Vec<RecordBatch>,
+        from: &Position,
+        to: &Position,
+        condition: Condition,
+    ) -> Result<Arc<Listing>, TableError> {
         let rows: Vec<RecordBatch> = rows.into_iter().filter(|b| b.num_rows() > 0).collect();
         self.check_rows(&rows)?;
         let mut head = self.head.lock().await;
-        let done = self.commit_locked(&mut head, rows, from, to).await;
+        let done = self.commit_locked(&mut head, rows, from, to, condition);
+        let done = done.await;
         self.show(&head.state);
         done?;
         // (3) A checkpoint. A crash before it, or its failure, leaves a table
@@ -83,11 +115,12 @@ impl Table {
         rows: Vec<RecordBatch>,
         from: &Position,
         to: &Position,
+        condition: Condition,
     ) -> Result<(), TableError> {
-        if self.stands_at(&head.state, from, to).is_err() {
+        if self.stands_at(&head.state, from, to, condition).is_err() {
             // Somebody else's commits may have brought it to `from`.
             self.catch_up(head).await?;
-            self.stands_at(&head.state, from, to)?;
+            self.stands_at(&head.state, from, to, condition)?;
         }
         if rows.is_empty() && from == to {
             return Ok(());
@@ -124,21 +157,25 @@ impl Table {
         // (2) The log's entry, durable: the act itself. A crash after it
         // leaves the commit done; whoever opens the table next sees it.
         self.publish(head, &id, |state| {
-            self.stands_at(state, from, to)?;
+            self.stands_at(state, from, to, condition)?;
             Ok(lines.clone())
         })
         .await
     }
 
-    /// Checks where `state` stands, in the partitions that the commit is about.
-    fn stands_at(&self, state: &State, from: &Position, to: &Position) -> Result<(), TableError> {
+    /// Checks where `state` stands, in the partitions that the commit depends on.
+    fn stands_at(
+        &self,
+        state: &State,
+        from: &Position,
+        to: &Position,
+        condition: Condition,
+    ) -> Result<(), TableError> {
         let at = state.position(&self.options.position_prefix);
-        let here = from
-            .0
-            .keys()
-            .chain(to.0.keys())
-            .all(|p| at.of(p) == from.of(p));
-        if !here {
+        let mut asked = from.0.keys().chain(to.0.keys());
+        let here = asked.all(|p| at.of(p) == from.of(p));
+        let elsewhere = condition == Condition::Whole && !from.reaches(&at);
+        if !here || elsewhere {
             return Err(TableError::Conflict { at });
         }
         if !to.reaches(from) {
