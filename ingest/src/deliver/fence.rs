@@ -18,7 +18,7 @@
 use async_trait::async_trait;
 use cairn_schemas::trail::{Trail, TrailError, TrailVersion};
 use cairn_schemas::{Partition, Position, TrailId};
-use cairn_store::table::{Table, TableError};
+use cairn_store::table::{Condition, Table, TableError};
 
 use super::Follower;
 
@@ -120,7 +120,9 @@ impl Follower {
                 // and was alone; or all of it lies below the version's place.
                 let mut to = at.clone();
                 to.advance(&Partition::version(), latest);
-                match table.commit_whole(Vec::new(), &at, &to).await {
+                let nothing = table.prepare(Vec::new()).await?;
+                let moved = table.publish_prepared(&nothing, &at, &to, Condition::Whole);
+                match moved.await {
                     Ok(_) | Err(TableError::Conflict { .. }) => self.adopt_theirs(table),
                     Err(error) => return Err(error),
                 }

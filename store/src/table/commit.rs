@@ -26,6 +26,7 @@ use super::names::DataName;
 use super::parquet::{Encoded, encode};
 use super::state::{COMMIT_ID, COMMIT_LINES, Entry, State};
 use super::{Head, Listing, Table};
+use crate::view::OffsetRange;
 
 /// A state that was not confirmed for so long may have slept through more
 /// than the log keeps: then the table is read anew before anything is put,
@@ -34,15 +35,6 @@ const CONFIRMED: Duration = Duration::from_secs(3600);
 
 /// How many commits of others one commit lets pass before it gives up.
 const MOST_OVERTAKEN: u32 = 100;
-
-/// Which partitions have to stand where the committer thinks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Condition {
-    /// Those that the commit names.
-    Moved,
-    /// All of them.
-    Whole,
-}
 
 /// `actions` under the `commitInfo` that makes them recognisable.
 pub(super) fn with_info(actions: Vec<Value>, operation: &str, now: Micros, id: &str) -> Vec<Value> {
@@ -57,6 +49,26 @@ pub(super) fn with_info(actions: Vec<Value>, operation: &str, now: Micros, id: &
     let mut lines = vec![json!({ "commitInfo": info })];
     lines.extend(actions);
     lines
+}
+
+/// On what a commit depends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// The table stands at `from` in every partition that `from` or `to` names.
+    Named,
+    /// The table stands at `from` in every partition: nobody else has moved any.
+    Whole,
+}
+
+/// Rows that lie in the store as files which no table lists yet. Dropped
+/// without being published, they are orphans, which a vacuum removes: so this
+/// must not be kept for longer than [`super::VacuumGrace::orphans`].
+#[derive(Debug)]
+pub struct Prepared {
+    id: String,
+    now: Micros,
+    adds: Vec<Add>,
+    ranges: Vec<OffsetRange>,
 }
 
 impl Table {
@@ -74,33 +86,70 @@ impl Table {
         from: &Position,
         to: &Position,
     ) -> Result<Arc<Listing>, TableError> {
-        self.commit_if(rows, from, to, Condition::Moved).await
+        {
+            let mut head = self.head.lock().await;
+            let stands = self.find_at(&mut head, from, to, Condition::Named).await;
+            self.show(&head.state);
+            stands?;
+        }
+        let prepared = self.prepare_between(rows, Some((from, to))).await?;
+        self.publish_prepared(&prepared, from, to, Condition::Named)
+            .await
     }
 
-    /// [`Self::commit`], on the condition that the table stands at `from` in
-    /// every partition, those that `to` does not move and those that `from`
-    /// does not name among them.
-    pub async fn commit_whole(
-        &self,
-        rows: Vec<RecordBatch>,
-        from: &Position,
-        to: &Position,
-    ) -> Result<Arc<Listing>, TableError> {
-        self.commit_if(rows, from, to, Condition::Whole).await
+    /// Writes `rows` into files, durable on return, for
+    /// [`Self::publish_prepared`] to commit. Takes the time that a commit takes
+    /// mostly, and depends on nothing that others do meanwhile.
+    pub async fn prepare(&self, rows: Vec<RecordBatch>) -> Result<Prepared, TableError> {
+        self.prepare_between(rows, None).await
     }
 
-    async fn commit_if(
+    async fn prepare_between(
         &self,
         rows: Vec<RecordBatch>,
+        between: Option<(&Position, &Position)>,
+    ) -> Result<Prepared, TableError> {
+        let rows: Vec<RecordBatch> = rows.into_iter().filter(|b| b.num_rows() > 0).collect();
+        self.check_rows(&rows)?;
+        let mut prepared = Prepared {
+            id: self.ids.hex128(),
+            now: self.clock.now(),
+            adds: Vec::new(),
+            ranges: Vec::new(),
+        };
+        let files = self.encode_rows(rows).await?;
+        for file in &files {
+            prepared.ranges.extend(file.facts.ranges().iter().cloned());
+        }
+        if let Some((from, to)) = between {
+            self.check_ranges(&prepared, from, to)?;
+        }
+        // (1) The Parquet files, durable. A crash after it leaves objects that
+        // nothing lists; the vacuum removes them, and a repeat makes others.
+        for (n, file) in files.into_iter().enumerate() {
+            let add = self.put_file(file, n, &prepared.id, prepared.now, true);
+            prepared.adds.push(add.await?);
+        }
+        Ok(prepared)
+    }
+
+    /// Commits what was prepared, as [`Self::commit`] does. May be called again
+    /// after an error, also with other positions, as long as they move the same
+    /// partitions to the same places: the rows are committed once. That an
+    /// earlier call landed is told by success where it can be known, else by a
+    /// conflict.
+    pub async fn publish_prepared(
+        &self,
+        prepared: &Prepared,
         from: &Position,
         to: &Position,
         condition: Condition,
     ) -> Result<Arc<Listing>, TableError> {
-        let rows: Vec<RecordBatch> = rows.into_iter().filter(|b| b.num_rows() > 0).collect();
-        self.check_rows(&rows)?;
+        self.check_ranges(prepared, from, to)?;
         let mut head = self.head.lock().await;
-        let done = self.commit_locked(&mut head, rows, from, to, condition);
-        let done = done.await;
+        let done = self
+            .publish_locked(&mut head, prepared, from, to, condition)
+            .await;
         self.show(&head.state);
         done?;
         // (3) A checkpoint. A crash before it, or its failure, leaves a table
@@ -109,61 +158,60 @@ impl Table {
         Ok(self.files())
     }
 
-    async fn commit_locked(
+    async fn publish_locked(
         &self,
         head: &mut Head,
-        rows: Vec<RecordBatch>,
+        prepared: &Prepared,
         from: &Position,
         to: &Position,
         condition: Condition,
     ) -> Result<(), TableError> {
-        if self.stands_at(&head.state, from, to, condition).is_err() {
-            // Somebody else's commits may have brought it to `from`.
-            self.catch_up(head).await?;
-            self.stands_at(&head.state, from, to, condition)?;
-        }
-        if rows.is_empty() && from == to {
+        let stands = self.find_at(head, from, to, condition).await;
+        if head.state.has_landed(&prepared.id) {
             return Ok(());
         }
-        let id = self.ids.hex128();
-        let now = self.clock.now();
-        let files = self.encode_rows(rows).await?;
-        for file in &files {
-            for range in file.facts.ranges() {
-                if range.first < from.of(&range.partition) || range.next > to.of(&range.partition) {
-                    return Err(self.refused(format!(
-                        "rows of {} {}..{} do not lie between the commit's two positions",
-                        range.partition, range.first, range.next
-                    )));
-                }
-            }
+        stands?;
+        if prepared.adds.is_empty() && from == to {
+            return Ok(());
         }
-        // (1) The Parquet files, durable. A crash after it leaves objects that
-        // nothing lists; the vacuum removes them, and a repeat makes others.
-        let mut actions = Vec::new();
-        for (n, file) in files.into_iter().enumerate() {
-            actions.push(json!({ "add": self.put_file(file, n, &id, now, true).await? }));
-        }
+        let adds = prepared.adds.iter().map(|add| json!({ "add": add }));
+        let mut actions: Vec<Value> = adds.collect();
         for (partition, next) in &to.0 {
             if *next != from.of(partition) {
                 actions.push(json!({"txn": {
                     "appId": format!("{}:{partition}", self.options.position_prefix),
                     "version": next,
-                    "lastUpdated": now.0.div_euclid(1000),
+                    "lastUpdated": prepared.now.0.div_euclid(1000),
                 }}));
             }
         }
-        let lines = with_info(actions, "WRITE", now, &id);
+        let lines = with_info(actions, "WRITE", prepared.now, &prepared.id);
         // (2) The log's entry, durable: the act itself. A crash after it
         // leaves the commit done; whoever opens the table next sees it.
-        self.publish(head, &id, |state| {
+        self.publish(head, &prepared.id, |state| {
             self.stands_at(state, from, to, condition)?;
             Ok(lines.clone())
         })
         .await
     }
 
-    /// Checks where `state` stands, in the partitions that the commit depends on.
+    /// Checks where the table stands, by what others have committed too.
+    async fn find_at(
+        &self,
+        head: &mut Head,
+        from: &Position,
+        to: &Position,
+        condition: Condition,
+    ) -> Result<(), TableError> {
+        if self.stands_at(&head.state, from, to, condition).is_ok() {
+            return Ok(());
+        }
+        // Somebody else's commits may have brought it to `from`.
+        self.catch_up(head).await?;
+        self.stands_at(&head.state, from, to, condition)
+    }
+
+    /// Checks where `state` stands, in the partitions that the commit is about.
     fn stands_at(
         &self,
         state: &State,
@@ -172,14 +220,31 @@ impl Table {
         condition: Condition,
     ) -> Result<(), TableError> {
         let at = state.position(&self.options.position_prefix);
-        let mut asked = from.0.keys().chain(to.0.keys());
-        let here = asked.all(|p| at.of(p) == from.of(p));
-        let elsewhere = condition == Condition::Whole && !from.reaches(&at);
-        if !here || elsewhere {
+        let named = from.0.keys().chain(to.0.keys());
+        let others = at.0.keys().filter(|_| condition == Condition::Whole);
+        let here = named.chain(others).all(|p| at.of(p) == from.of(p));
+        if !here {
             return Err(TableError::Conflict { at });
         }
         if !to.reaches(from) {
             return Err(self.refused("a commit cannot move a table back"));
+        }
+        Ok(())
+    }
+
+    fn check_ranges(
+        &self,
+        prepared: &Prepared,
+        from: &Position,
+        to: &Position,
+    ) -> Result<(), TableError> {
+        for range in &prepared.ranges {
+            if range.first < from.of(&range.partition) || range.next > to.of(&range.partition) {
+                return Err(self.refused(format!(
+                    "rows of {} {}..{} do not lie between the commit's two positions",
+                    range.partition, range.first, range.next
+                )));
+            }
         }
         Ok(())
     }

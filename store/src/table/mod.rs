@@ -47,6 +47,7 @@ use url::Url;
 pub use age::{ExpireReport, VacuumGrace, VacuumReport};
 pub use compact::{CompactPolicy, CompactReport};
 
+pub use commit::{Condition, Prepared};
 pub use error::TableError;
 pub use read::RowStream;
 pub use spec::{ParquetOptions, TableOptions, TableSpec};
