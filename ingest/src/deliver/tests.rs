@@ -1,11 +1,14 @@
 use cairn_schemas::selector::{ReadWriteFilter, Selector};
 use cairn_schemas::trail::{Destination, TrailChange};
-use cairn_schemas::{IdSource, TrailId, TrailName};
+use cairn_schemas::{IdSource, Partition, TrailId, TrailName};
 use cairn_store::table::{TableOptions, TableSpec};
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
+
+mod many;
 use crate::pipeline::PipelineOptions;
 use crate::testing::{ACCOUNT, Rig, event, expected, ids_of};
 
@@ -38,6 +41,30 @@ impl OpenTable for Opener {
     }
 }
 
+/// A trail's documents, as all processes see them.
+#[derive(Debug, Default)]
+struct Documents(Mutex<BTreeMap<u64, TrailVersion>>);
+
+#[async_trait]
+impl Versions for Documents {
+    async fn newer(&self, _: &TrailId, known: u64) -> Result<Vec<TrailVersion>, String> {
+        Ok(self
+            .0
+            .lock()
+            .range(known + 1..)
+            .map(|(_, v)| v.clone())
+            .collect())
+    }
+
+    async fn write(&self, version: &TrailVersion) -> Result<bool, String> {
+        let mut all = self.0.lock();
+        let there = all
+            .entry(version.version)
+            .or_insert_with(|| version.clone());
+        Ok(there == version)
+    }
+}
+
 fn version(
     number: u64,
     change: TrailChange,
@@ -63,6 +90,7 @@ fn version(
             region: None,
         },
         retention_days: None,
+        replaces: None,
     }
 }
 
@@ -92,7 +120,14 @@ fn follow_where(rig: &Rig, trail: Trail, at_first_away: bool) -> Following {
         catch_up: Duration::from_secs(if at_first_away { 0 } else { 600 }),
         ..DeliverOptions::default()
     };
-    let follower = Follower::new(trail, opener, Arc::clone(&rig.history), clock, options);
+    let follower = Follower::new(
+        trail,
+        opener,
+        Arc::new(Documents::default()),
+        Arc::clone(&rig.history),
+        clock,
+        options,
+    );
     let stop = CancellationToken::new();
     let task = tokio::spawn(Arc::clone(&follower).run(stop.clone()));
     Following {
@@ -118,9 +153,7 @@ impl Following {
     async fn change(&self, rig: &Rig, change: TrailChange, status: TrailStatus) {
         let mut trail = self.follower.trail().write().await;
         let next = version(trail.latest().version + 1, change, status, rig.end());
-        trail.push(next).unwrap();
-        drop(trail);
-        self.follower.changed();
+        self.follower.push(&mut trail, next).unwrap();
     }
 
     async fn end(self) {
@@ -268,10 +301,8 @@ async fn a_trail_that_is_started_later_can_be_backfilled() {
             TrailStatus::Enable,
             Position::default(),
         );
-        following.follower.begin_at(&start.effective);
-        trail.push(start).unwrap();
+        following.follower.push(&mut trail, start).unwrap();
     }
-    following.follower.changed();
     rig.send(events(10..20)).await;
     assert_eq!(following.ids(&rig).await, odd(0..20));
     following.end().await;
@@ -386,7 +417,9 @@ async fn a_stopped_trail_is_asked_though_memory_went_on() {
     rig.send(events(10..20)).await;
     rig.flush().await;
     rig.history.release(None);
-    assert!(rig.history.since(&following.follower.scanned()).is_none());
+    let log = Partition::embedded();
+    let stood = following.follower.status().scanned.of(&log);
+    assert!(rig.history.run_of(&log, stood).is_empty());
     assert_eq!(following.ids(&rig).await, odd(0..10));
     following.end().await;
     rig.close().await;
