@@ -128,7 +128,20 @@ impl ControlStore {
     /// Names every version of every document, in the order of their keys. One
     /// LIST: what a process asks again and again to see what others changed.
     pub async fn keys(&self) -> Result<Vec<DocumentKey>, ControlError> {
-        let folder = self.path("control");
+        self.keys_below(self.path("control")).await
+    }
+
+    /// Names every version of one document, oldest first.
+    pub async fn versions(
+        &self,
+        kind: ControlKind,
+        id: &str,
+    ) -> Result<Vec<DocumentKey>, ControlError> {
+        let folder = self.path(&keys::control_folder(kind, id));
+        self.keys_below(folder).await
+    }
+
+    async fn keys_below(&self, folder: Path) -> Result<Vec<DocumentKey>, ControlError> {
         let mut listing = self.store.list(Some(&folder));
         let mut keys = Vec::new();
         loop {

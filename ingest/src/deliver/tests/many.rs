@@ -44,9 +44,11 @@ impl World {
         let store = dir.path().join(keys::STORE_DIR);
         std::fs::create_dir_all(&store).unwrap();
         let url = format!("file://{}", store.display());
-        let root = objects::open(&url, &ObjectSettings::default());
+        let root = objects::open(&url, &ObjectSettings::default())
+            .await
+            .unwrap();
         let world = Self {
-            root: root.await.unwrap(),
+            root,
             dir,
             clock: Arc::default(),
             ids: Arc::new(TestIds(AtomicU64::new(1))),
@@ -276,17 +278,19 @@ impl Process {
         state.claims.keys().map(ToString::to_string).collect()
     }
 
+    /// Makes what was seen last older, as if time had passed.
+    fn age(&self, by: Duration) {
+        let mut state = self.follower.state.lock();
+        for seen in state.seen.values_mut() {
+            seen.since = seen.since.checked_sub(by).unwrap();
+        }
+        state.refreshed = state.refreshed.and_then(|at| at.checked_sub(by));
+    }
+
     /// How many times somebody committed to the trail's table.
     fn commits(&self) -> i64 {
         self.follower.table().unwrap().files().version
     }
-}
-
-/// Lets `by` pass without waiting for it.
-async fn pass(by: Duration) {
-    tokio::time::pause();
-    tokio::time::advance(by).await;
-    tokio::time::resume();
 }
 
 const LONG: Duration = Duration::from_secs(61);
@@ -417,7 +421,7 @@ async fn what_nobody_delivers_is_taken_over_after_a_while_and_given_back() {
     let a = world.process(&["t/0"]).await;
     a.step().await;
     assert!(a.claims().is_empty(), "its owner may only be slow");
-    pass(LONG).await;
+    a.age(LONG);
     a.step().await;
     assert_eq!(a.claims(), ["old/0"]);
     a.deliver().await;
@@ -430,7 +434,7 @@ async fn what_nobody_delivers_is_taken_over_after_a_while_and_given_back() {
     let mut b = world.process(&["old/0"]).await;
     b.take(&world).await;
     a.step().await;
-    pass(LONG).await;
+    a.age(LONG);
     a.step().await;
     assert_eq!(a.claims(), ["old/0"]);
     world.produce("old/0", 2);
@@ -453,7 +457,8 @@ async fn two_that_take_over_the_same_partition_deliver_it_once() {
     let (a, b) = (world.process(&[]).await, world.process(&[]).await);
     a.step().await;
     b.step().await;
-    pass(LONG).await;
+    a.age(LONG);
+    b.age(LONG);
     a.step().await;
     b.step().await;
     assert_eq!((a.claims().len(), b.claims().len()), (1, 1));
@@ -472,11 +477,12 @@ async fn a_quiet_partition_that_had_nothing_to_take_is_settled_once() {
     a.take(&world).await;
     a.step().await;
     let before = a.commits();
-    pass(LONG / 2 + Duration::from_secs(1)).await;
+    a.age(LONG / 2);
     a.step().await;
     assert_eq!(a.commits(), before + 1);
     for _ in 0..3 {
-        pass(LONG).await;
+        a.age(LONG);
+        b.age(LONG);
         a.step().await;
         b.step().await;
         assert!(b.claims().is_empty(), "it is looked after");
@@ -585,7 +591,7 @@ async fn a_deleted_trail_ends_once_all_have_delivered_their_part() {
     b.deliver().await;
     b.deliver().await;
     assert!(b.follower.is_finished().await);
-    pass(LONG).await;
+    a.age(LONG);
     a.step().await;
     assert!(a.follower.is_finished().await);
     assert_eq!(world.delivered().await, world.wanted());
