@@ -148,9 +148,11 @@ impl PipelineHandle {
         loop {
             tokio::select! {
                 answer = &mut committed => return answer.is_ok(),
-                () = tokio::time::sleep(LOOK_EVERY), if self.waits_for_others(&target) => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
             }
-            if let Err(error) = self.history.refresh().await {
+            if self.waits_for_others(&target)
+                && let Err(error) = self.history.refresh().await
+            {
                 tracing::debug!(%error, "history not refreshed, trying again");
             }
         }
