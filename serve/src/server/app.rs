@@ -30,7 +30,7 @@ use super::intake::{Judges, begun};
 use super::metrics::Metrics;
 use super::registry::Registry;
 use super::system_tables;
-use super::trails::{Opener, TrailSet};
+use super::trails::{EmbeddedEnd, Opener, TrailSet};
 use crate::config::Settings;
 
 /// What every request gets.
@@ -48,6 +48,10 @@ pub struct App {
     pub settings: Settings,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Whether other processes use the same store.
+    pub shared: bool,
+    /// The documents behind `registry` and `trails`.
+    pub control: ControlStore,
     /// Organization, accounts and tokens.
     pub registry: Arc<Registry>,
     /// Cairn's own events.
@@ -95,6 +99,8 @@ pub struct Ambient {
     pub ids: Arc<dyn IdSource>,
     /// What the configuration says of S3.
     pub objects: ObjectSettings,
+    /// Whether other processes use the same store.
+    pub shared: bool,
 }
 
 impl App {
@@ -157,12 +163,16 @@ impl App {
         );
         let mut pipeline = tokio::spawn(pipeline.run(stop.clone()));
         begun(&history, &mut pipeline).await?;
+        let ends = EmbeddedEnd {
+            log: log.clone(),
+            partition: Partition::embedded(),
+        };
         let trails = TrailSet::open(
-            control,
-            log.clone(),
+            control.clone(),
+            Arc::new(ends),
             Arc::clone(&history),
             Arc::new(opener(&ambient)),
-            deliver_options(&settings),
+            deliver_options(&settings, &ambient),
             own_store,
             stop.clone(),
         );
@@ -174,6 +184,8 @@ impl App {
             started: ambient.clock.now(),
             settings,
             clock: ambient.clock,
+            shared: ambient.shared,
+            control,
             registry,
             audit,
             log,
@@ -226,10 +238,17 @@ fn opener(ambient: &Ambient) -> Opener {
     }
 }
 
-fn deliver_options(settings: &Settings) -> DeliverOptions {
+fn deliver_options(settings: &Settings, ambient: &Ambient) -> DeliverOptions {
+    let defaults = DeliverOptions::default();
+    let mut byte = [0u8; 1];
+    ambient.ids.fill(&mut byte);
     DeliverOptions {
         commit_interval: settings.trails.commit_interval,
-        ..DeliverOptions::default()
+        shared: ambient.shared,
+        // Up to twice as long by chance: of those who see a partition that
+        // nobody delivers, one comes first.
+        patience: defaults.patience.mul_f64(1.0 + f64::from(byte[0]) / 256.0),
+        ..defaults
     }
 }
 
@@ -444,6 +463,10 @@ async fn register_accounts(
 ) {
     let (principal, caller) = (Principal::cairn(), Caller::default());
     while let Some((account, sender)) = found.recv().await {
+        // Another process may have met it first.
+        if registry.knows(&account) {
+            continue;
+        }
         let mut act = Act::new("AddAccount", true, &principal, &caller);
         act.request = serde_json::json!({"accountId": account, "firstEventFrom": sender});
         act.resource = Some(("CAIRN::Account", account.to_string()));

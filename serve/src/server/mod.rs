@@ -7,6 +7,7 @@
 //! - [`room`]: memory for bodies on their way in
 //! - [`registry`], [`trails`]: accounts, tokens, trails
 //! - [`audit`]: Cairn's own events
+//! - [`reload`]: what other processes changed
 //! - [`maintenance`]: compaction, retention, trimming
 //! - [`system_tables`], [`metrics`]: what Cairn tells of itself
 
@@ -20,6 +21,7 @@ mod intake;
 pub mod maintenance;
 pub mod metrics;
 pub mod registry;
+pub mod reload;
 pub mod room;
 pub mod start;
 pub mod system_tables;

@@ -351,3 +351,6 @@ fn lower(a: &Position, b: &Position) -> Position {
     }
     least
 }
+
+#[cfg(test)]
+mod tests;

@@ -477,7 +477,7 @@ async fn a_quiet_partition_that_had_nothing_to_take_is_settled_once() {
     a.take(&world).await;
     a.step().await;
     let before = a.commits();
-    a.age(LONG / 2);
+    a.age(LONG);
     a.step().await;
     assert_eq!(a.commits(), before + 1);
     for _ in 0..3 {
