@@ -8,8 +8,16 @@
 //!
 //! While a follower keeps up it reads the newest rows from memory. It reads
 //! files only after a start, a backfill, or a long outage of its destination.
+//!
+//! Several processes may deliver to one table. Each looks after its own
+//! partitions ([`mine`]), each commit is conditional on the places that it
+//! moves, and on the version in force ([`fence`]).
 
+mod fence;
+mod flush;
+mod mine;
 mod scan;
+mod show;
 mod state;
 
 use std::sync::Arc;
@@ -19,13 +27,16 @@ use async_trait::async_trait;
 use cairn_schemas::trail::{Trail, TrailStatus, TrailVersion};
 use cairn_schemas::{Clock, Micros, Position};
 use cairn_store::table::{Table, TableError};
-use cairn_store::view::TableSnapshot;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OnceCell, RwLock};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::history::{History, view};
-use crate::select::select_batch;
+pub use fence::{LogEnd, Versions};
+
+use crate::history::History;
+use mine::within;
+use show::Shades;
 use state::State;
 
 /// When selected rows become files of a trail.
@@ -37,6 +48,15 @@ pub struct DeliverOptions {
     pub commit_rows: usize,
     /// As soon as they take so many bytes of memory.
     pub commit_bytes: usize,
+    /// How long a reader waits for a follower that has to read history's files
+    /// first, as each does after a start.
+    pub catch_up: Duration,
+    /// Whether other processes deliver to the same tables.
+    pub shared: bool,
+    /// How long a partition that this process does not own has to lie still,
+    /// with something undelivered, before it is taken over. Best not the same
+    /// in all processes, so that one comes first.
+    pub patience: Duration,
 }
 
 impl Default for DeliverOptions {
@@ -45,6 +65,9 @@ impl Default for DeliverOptions {
             commit_interval: Duration::from_secs(30),
             commit_rows: 100_000,
             commit_bytes: 48 << 20,
+            catch_up: Duration::from_secs(10),
+            shared: false,
+            patience: Duration::from_secs(60),
         }
     }
 }
@@ -77,19 +100,24 @@ pub trait OpenTable: Send + Sync + std::fmt::Debug {
 #[derive(Debug)]
 pub struct Follower {
     /// The trail. Held for writing while a new version gets its position, and
-    /// for reading while rows are judged, so that no row at or beyond that
-    /// position was judged by the version before.
+    /// for reading while judged rows are added, so that none at or beyond that
+    /// position was judged by the version before. Locked before `state`.
     trail: RwLock<Trail>,
     table: OnceCell<Arc<Table>>,
     opener: Arc<dyn OpenTable>,
+    versions: Arc<dyn Versions>,
     history: Arc<History>,
     clock: Arc<dyn Clock>,
     options: DeliverOptions,
     state: Mutex<State>,
+    /// What readers found in the partitions that others deliver.
+    shades: tokio::sync::Mutex<Shades>,
     /// Something changed: the trail, or a flush was asked for.
     poke: Notify,
     /// The task made a step: flushes look again.
     stepped: Notify,
+    /// The task looked at more of history: snapshots look again.
+    moved: Notify,
 }
 
 impl Follower {
@@ -99,30 +127,34 @@ impl Follower {
     pub fn new(
         trail: Trail,
         opener: Arc<dyn OpenTable>,
+        versions: Arc<dyn Versions>,
         history: Arc<History>,
         clock: Arc<dyn Clock>,
         options: DeliverOptions,
     ) -> Arc<Self> {
         let state = State {
-            scanned: trail.starts_at(),
+            start: trail.starts_at(),
             ..State::default()
         };
         Arc::new(Self {
             trail: RwLock::new(trail),
             table: OnceCell::new(),
             opener,
+            versions,
             history,
             clock,
             options,
             state: Mutex::new(state),
+            shades: tokio::sync::Mutex::default(),
             poke: Notify::new(),
             stepped: Notify::new(),
+            moved: Notify::new(),
         })
     }
 
     /// The trail. See the field: whoever makes a new version holds it for
-    /// writing from before the log's end is read until the version is pushed,
-    /// and then calls [`Self::changed`].
+    /// writing from before the log's end is read until the version is pushed
+    /// with [`Self::push`].
     pub fn trail(&self) -> &RwLock<Trail> {
         &self.trail
     }
@@ -141,9 +173,9 @@ impl Follower {
     pub fn status(&self) -> FollowerStatus {
         let state = self.state.lock();
         FollowerStatus {
-            delivered: state.position(),
-            scanned: state.scanned.clone(),
-            pending_rows: state.pending_rows,
+            delivered: state.position().of_records(),
+            scanned: state.scanned(),
+            pending_rows: state.pending_rows(),
             last_delivery: state.last_delivery,
             last_error: state.last_error.clone(),
         }
@@ -152,81 +184,58 @@ impl Follower {
     /// The place from which memory should hold rows for this follower; `None`
     /// when it needs none.
     pub async fn needs_from(&self) -> Option<Position> {
-        (!self.is_idle().await).then(|| self.scanned())
-    }
-
-    fn scanned(&self) -> Position {
-        self.state.lock().scanned.clone()
-    }
-
-    /// Everything that the trail takes up to now: its files, what waits in
-    /// memory, and what the newest rows of history will add. While the trail
-    /// catches up from far behind, the last part is left out.
-    pub async fn snapshot(&self) -> Result<TableSnapshot, String> {
-        let table = self.table_or_open().await.map_err(|e| e.to_string())?;
         let trail = self.trail.read().await;
-        loop {
-            let (listing, mut fresh, scanned) = {
-                let state = self.state.lock();
-                let newest = table.files_at();
-                // A list with another position belongs to a commit whose rows
-                // are still pending here; one with the same may be compacted.
-                let listing = match &state.listing {
-                    Some((listing, at)) if *at != newest.1 => Arc::clone(listing),
-                    _ => newest.0,
-                };
-                (listing, state.pending.clone(), state.scanned.clone())
-            };
-            match self.history.since(&scanned) {
-                Some(newest) => {
-                    fresh.extend(newest.iter().filter_map(|s| select_batch(&trail, &s.rows)));
-                }
-                // Let go because the follower passed it just now: look again.
-                None if self.scanned() != scanned => continue,
-                None => {}
-            }
-            return Ok(view(table, &listing, fresh));
+        let mut needed = self.state.lock().scanned();
+        if trail.latest().status == TrailStatus::Enable {
+            return Some(needed);
         }
-    }
-
-    /// Returns once everything below `target` that the trail takes is in files.
-    /// `target` must be committed to history already.
-    pub async fn flush(&self, target: &Position) -> Result<(), String> {
-        let mut tried = false;
-        loop {
-            let stepped = self.stepped.notified();
-            let idle = self.is_idle().await;
-            {
-                let mut state = self.state.lock();
-                let looked = idle || state.scanned.reaches(target);
-                if state.position().reaches(target) || (looked && state.pending_rows == 0) {
-                    return Ok(());
-                }
-                // An error from before this call says nothing about now.
-                if tried && let Some(error) = &state.last_error {
-                    return Err(error.clone());
-                }
-                // A delivery in between may have cleared it.
-                state.flush_to.merge(target);
-            }
-            tried = true;
-            self.poke.notify_one();
-            stepped.await;
+        let end = &trail.latest().effective;
+        if needed.reaches(end) {
+            return None;
         }
+        for (partition, from) in &mut needed.0 {
+            if *from >= end.of(partition) {
+                *from = i64::MAX;
+            }
+        }
+        Some(needed)
     }
 
     /// Whether the trail is stopped and everything before the stop was looked
-    /// at: there is nothing to do until it changes.
+    /// at in what is in hand here: there is nothing to do until it changes.
     async fn is_idle(&self) -> bool {
         let trail = self.trail.read().await;
-        let latest = trail.latest();
-        latest.status != TrailStatus::Enable && self.scanned().reaches(&latest.effective)
+        let state = self.state.lock();
+        let mut claims = state.claims.iter();
+        trail.latest().status != TrailStatus::Enable
+            && claims.all(|(p, claim)| claim.scanned >= trail.latest().effective.of(p))
+    }
+
+    /// Whether a deleted trail has nothing more to deliver, here or, with
+    /// several processes, anywhere.
+    async fn is_finished(&self) -> bool {
+        let trail = self.trail.read().await;
+        let state = self.state.lock();
+        if !trail.is_deleted() || state.pending_rows() > 0 || state.listing.is_none() {
+            return false;
+        }
+        let mut ends = trail.latest().effective.0.iter();
+        let head = self.history.committed();
+        match self.options.shared {
+            false => ends.all(|(p, end)| state.from(p) >= *end),
+            // By what the table says: whoever else delivers has passed as well.
+            true => {
+                ends.all(|(p, end)| state.at(p) >= (*end).min(head.of(p)))
+                    && head.reaches(&trail.latest().effective)
+            }
+        }
     }
 
     /// Follows until `stop`, or until the trail is deleted and everything
     /// before its end is delivered. Then delivers what waits, once.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut committed = self.history.subscribe();
+        let mut owned = self.history.owned();
         let mut backoff = Duration::ZERO;
         loop {
             match self.step().await {
@@ -241,17 +250,21 @@ impl Follower {
                 }
             }
             self.stepped.notify_waiters();
-            let waits = self.state.lock().pending_rows > 0;
-            if !waits && self.is_idle().await && self.trail.read().await.is_deleted() {
+            self.moved.notify_waiters();
+            if self.is_finished().await {
                 return;
             }
-            let age = self.pending_due().unwrap_or(Duration::from_secs(3600));
-            let pause = if backoff.is_zero() { age } else { backoff };
+            let pause = if backoff.is_zero() {
+                self.pause()
+            } else {
+                backoff
+            };
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(pause) => {}
                 () = self.poke.notified() => {}
                 _ = committed.changed(), if backoff.is_zero() => {}
+                Ok(()) = owned.changed(), if backoff.is_zero() => {}
             }
         }
         if let Some(table) = self.table.get()
@@ -261,9 +274,15 @@ impl Follower {
         }
     }
 
-    fn pending_due(&self) -> Option<Duration> {
-        let since = self.state.lock().pending_since?;
-        Some(self.options.commit_interval.saturating_sub(since.elapsed()))
+    /// How long nothing needs to be done if nothing changes.
+    fn pause(&self) -> Duration {
+        let due = self.state.lock().pending_since();
+        let due = due.map(|since| self.options.commit_interval.saturating_sub(since.elapsed()));
+        let look = match self.options.shared {
+            true => self.options.patience / 4,
+            false => Duration::from_secs(3600),
+        };
+        due.map_or(look, |due| due.min(look))
     }
 
     async fn table_or_open(&self) -> Result<&Arc<Table>, TableError> {
@@ -280,8 +299,8 @@ impl Follower {
                 });
             }
             let mut state = self.state.lock();
-            state.scanned.merge(&position);
             state.listing = Some((listing, position));
+            state.refreshed = Some(Instant::now());
             Ok(table)
         };
         self.table.get_or_try_init(open).await
@@ -291,111 +310,86 @@ impl Follower {
     /// delivers when it is time.
     async fn step(&self) -> Result<(), TableError> {
         let table = self.table_or_open().await?;
+        self.fence().await?;
+        if self.others_lag().await {
+            self.refresh(table, self.options.patience / 8).await?;
+        }
+        self.settle_claims(table).await?;
         // What is due goes out before more is taken in: while the destination
         // does not answer, memory holds what it holds and the follower lags.
         if self.is_due().await {
             self.deliver(table).await?;
         }
         self.skip_the_stopped_part().await;
-        let head = self.history.committed();
-        if !self.is_idle().await && !self.scanned().reaches(&head) {
-            self.scan(table, &head).await?;
-        }
+        self.scan(table).await?;
         if self.is_due().await {
             self.deliver(table).await?;
         }
+        self.forget_shades().await;
         Ok(())
     }
 
     async fn is_due(&self) -> bool {
-        let idle = self.is_idle().await;
-        let state = self.state.lock();
-        let asked =
-            !state.flush_to.0.is_empty() && (idle || state.scanned.reaches(&state.flush_to));
+        let trail = self.trail.read().await;
+        let head = self.history.committed();
+        let mut state = self.state.lock();
+        let asked = !state.flush_to.0.is_empty()
+            && state.claims.iter().all(|(partition, claim)| {
+                claim.scanned >= within(&trail, partition, state.flush_to.of(partition))
+            });
+        let rows = state.pending_rows();
+        if asked && rows == 0 {
+            state.flush_to = Position::default();
+        }
         let aged = state
-            .pending_since
+            .pending_since()
             .is_some_and(|s| s.elapsed() >= self.options.commit_interval);
-        let waits = state.pending_rows > 0
+        let waits = rows > 0
             && (asked
                 || aged
-                || state.pending_rows >= self.options.commit_rows
-                || state.pending_bytes >= self.options.commit_bytes);
-        waits || state.lags()
+                || rows >= self.options.commit_rows
+                || state.pending_bytes() >= self.options.commit_bytes);
+        waits || state.lags() || self.should_settle(&state, &trail, &head)
     }
 
-    /// Commits what waits, with the position, in one act. A crash before it
+    /// Commits what waits, with the position, in one act, on the condition that
+    /// the version by which it was judged is in force. A crash before it
     /// repeats from the old position; after it there is nothing to repeat.
     async fn deliver(&self, table: &Table) -> Result<(), TableError> {
-        let (rows, to) = {
-            let mut state = self.state.lock();
-            if state.pending.is_empty() && !state.lags() {
-                state.flush_to = Position::default();
-                return Ok(());
-            }
-            (state.pending.clone(), state.scanned.clone())
+        let parcel = {
+            let trail = self.trail.read().await;
+            // From where this follower believes the table to stand, not where it
+            // does: a table that moved has taken rows that wait here.
+            self.state
+                .lock()
+                .parcel(fence::number(trail.latest().version))
         };
-        // Where this follower believes the table to stand, not where it does:
-        // a table that moved has taken rows that are pending here.
-        let from = self.state.lock().position();
-        let listing = match table.commit(rows, &from, &to).await {
-            Ok(listing) => listing,
-            Err(TableError::Conflict { at }) => {
-                self.go_back_to(table, &at);
+        let Some(parcel) = parcel else {
+            self.state.lock().flush_to = Position::default();
+            return Ok(());
+        };
+        match table.commit(parcel.rows, &parcel.from, &parcel.to).await {
+            Ok(_) => {}
+            // An earlier try landed after all, or another process delivers, or
+            // changed the trail: what became of that shows in the next step.
+            Err(TableError::Conflict { .. }) => {
+                self.adopt_theirs(table);
+                self.poke.notify_one();
                 return Ok(());
             }
             Err(error) => return Err(error),
-        };
-        // The list and the rows that it now holds change places in one breath,
-        // so that no snapshot sees a row twice or not at all. Only this task
-        // adds to `pending`, so all of it was committed.
-        let mut state = self.state.lock();
-        let scanned = std::mem::take(&mut state.scanned);
-        let flush_to = std::mem::take(&mut state.flush_to);
-        *state = State {
-            flush_to: if scanned.reaches(&flush_to) {
-                Position::default()
-            } else {
-                flush_to
-            },
-            scanned,
-            listing: Some((listing, to)),
-            last_delivery: Some(self.clock.now()),
-            ..State::default()
-        };
-        Ok(())
-    }
-}
-
-impl Follower {
-    /// The table stands elsewhere than this follower thought: an earlier try
-    /// landed after all, or another process delivers. What waits here was
-    /// judged from the old place, so it is let go and read again from the new.
-    fn go_back_to(&self, table: &Table, at: &Position) {
-        tracing::info!(at = ?at, "the trail's table stands elsewhere, going on from there");
-        let mut state = self.state.lock();
-        let flush_to = std::mem::take(&mut state.flush_to);
-        let mut scanned = at.clone();
-        // Partitions that the table does not know yet begin where this began.
-        for (partition, next) in &state.scanned.0 {
-            if !at.0.contains_key(partition) {
-                scanned.advance(partition, *next);
-            }
         }
-        *state = State {
-            flush_to,
-            scanned,
-            listing: Some(table.files_at()),
-            last_delivery: state.last_delivery,
-            ..State::default()
-        };
-        drop(state);
-        self.poke.notify_one();
-    }
-
-    /// Where delivery of a trail that was never started shall begin. Called with
-    /// the trail held for writing, before the version that starts it is pushed.
-    pub fn begin_at(&self, start: &Position) {
-        self.state.lock().scanned = start.clone();
+        let (listing, position) = table.files_at();
+        let mut state = self.state.lock();
+        // The list and the rows that it now holds change places in one breath,
+        // so that no snapshot sees a row twice or not at all.
+        state.adopt(listing, position);
+        state.last_delivery = Some(self.clock.now());
+        let left = state.flush_to.0.iter();
+        let left = left.filter(|(p, to)| state.claims.contains_key(p) && state.at(p) < **to);
+        let left = left.map(|(p, to)| (p.clone(), *to)).collect();
+        state.flush_to = Position(left);
+        Ok(())
     }
 }
 

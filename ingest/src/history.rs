@@ -309,6 +309,12 @@ impl History {
         self.recent.lock().since(from)
     }
 
+    /// The newest rows of one partition from `from` on, as far as memory holds
+    /// them without a gap.
+    pub fn run_of(&self, partition: &Partition, from: i64) -> Vec<Stretch> {
+        self.recent.lock().run_of(partition, from)
+    }
+
     /// Every event up to now.
     pub fn snapshot(&self) -> TableSnapshot {
         loop {

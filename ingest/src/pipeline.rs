@@ -260,7 +260,9 @@ impl Pipeline {
                     tracing::warn!("not everything was committed, the next start reads it again");
                 }
                 End::Changed if !settled => {
-                    tracing::warn!("partitions move on before everything was committed, it is read again");
+                    tracing::warn!(
+                        "partitions move on before everything was committed, it is read again"
+                    );
                 }
                 End::Overtaken => {
                     tracing::info!("another process has committed first, reading on from there");

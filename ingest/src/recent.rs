@@ -223,6 +223,23 @@ impl Recent {
         Some(newer.map(|s| s.beyond(from.of(&s.partition))).collect())
     }
 
+    /// The stretches of `partition` from `from` on, as far as they are held
+    /// without a gap; none when memory does not reach back so far.
+    pub fn run_of(&self, partition: &Partition, from: i64) -> Vec<Stretch> {
+        let (mut at, mut run) = (from, Vec::new());
+        for s in &self.stretches {
+            if s.partition != *partition || s.next <= at {
+                continue;
+            }
+            if s.first > at {
+                break;
+            }
+            run.push(s.beyond(at));
+            at = s.next;
+        }
+        run
+    }
+
     /// Rows and bytes that are not in files yet.
     pub fn open_size(&self) -> (usize, usize) {
         (self.open_rows, self.open_bytes)

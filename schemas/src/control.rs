@@ -42,6 +42,12 @@ impl ControlKind {
             Self::Acceptance => "acceptance",
         }
     }
+
+    /// The kind whose documents lie in the folder `name`.
+    pub fn of_folder(name: &str) -> Option<Self> {
+        let all = [Self::Organization, Self::Account, Self::Token, Self::Trail];
+        all.into_iter().find(|kind| kind.as_str() == name)
+    }
 }
 
 /// The organization that this store serves.

@@ -31,6 +31,22 @@ impl Partition {
             number: 0,
         }
     }
+
+    /// Under which a trail's table keeps the number of the trail's version in
+    /// force, among the offsets of its position. Kafka allows no `~` in the name
+    /// of a topic.
+    pub fn version() -> Self {
+        Self {
+            source: "~version".to_owned(),
+            number: 0,
+        }
+    }
+
+    /// Whether it is a partition only by its form: what stands under it counts
+    /// no records.
+    pub fn is_pseudo(&self) -> bool {
+        self.source.starts_with('~')
+    }
 }
 
 impl fmt::Display for Partition {
@@ -91,6 +107,17 @@ impl Position {
     /// Whether everything that `other` covers is covered here.
     pub fn reaches(&self, other: &Position) -> bool {
         other.0.iter().all(|(p, next)| self.of(p) >= *next)
+    }
+
+    /// Whether everything that `other` covers in `partition` is covered here.
+    pub fn reaches_in(&self, other: &Position, partition: &Partition) -> bool {
+        self.of(partition) >= other.of(partition)
+    }
+
+    /// What of it counts records.
+    pub fn of_records(&self) -> Position {
+        let real = self.0.iter().filter(|(p, _)| !p.is_pseudo());
+        Self(real.map(|(p, next)| (p.clone(), *next)).collect())
     }
 
     /// Moves forward to `next` in `partition`; never back.

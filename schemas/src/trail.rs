@@ -5,6 +5,8 @@
 //! newest version whose effective offset in that partition is not beyond it.
 //! So delivery, replay and `explain` select alike, whenever they run.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountId, TrailId, TrailName};
@@ -77,6 +79,11 @@ pub struct TrailVersion {
     pub destination: Destination,
     /// Days, counted from ingest, that events are kept; `None` keeps them.
     pub retention_days: Option<u32>,
+    /// The first of the versions that this one stands in for: they never came
+    /// into force, since another process had delivered past their places before
+    /// it could learn of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<u64>,
 }
 
 /// Why a trail did not take an event.
@@ -104,6 +111,8 @@ pub enum Why {
 #[derive(Clone, Debug)]
 pub struct Trail {
     versions: Vec<TrailVersion>,
+    /// The versions that a later one stands in for.
+    replaced: BTreeSet<u64>,
 }
 
 /// A list of versions that is no trail's history.
@@ -139,7 +148,8 @@ impl Trail {
                 });
             }
         }
-        Ok(Self { versions })
+        let replaced = versions.iter().flat_map(replaced_by).collect();
+        Ok(Self { versions, replaced })
     }
 
     /// The newest version.
@@ -152,6 +162,12 @@ impl Trail {
     /// All versions, oldest first.
     pub fn versions(&self) -> &[TrailVersion] {
         &self.versions
+    }
+
+    /// The versions that came into force, or will, oldest first.
+    pub fn standing(&self) -> impl DoubleEndedIterator<Item = &TrailVersion> {
+        let versions = self.versions.iter();
+        versions.filter(|v| !self.replaced.contains(&v.version))
     }
 
     /// The trail's id.
@@ -191,14 +207,14 @@ impl Trail {
                 found: next.version,
             });
         }
+        self.replaced.extend(replaced_by(&next));
         self.versions.push(next);
         Ok(())
     }
 
     /// The version that judges the record at `offset` of `partition`.
     pub fn in_force(&self, partition: &Partition, offset: i64) -> Option<&TrailVersion> {
-        self.versions
-            .iter()
+        self.standing()
             .rev()
             .find(|v| offset >= v.effective.of(partition))
     }
@@ -230,11 +246,15 @@ impl Trail {
 
     /// Where delivery has to begin: nothing before it is ever selected.
     pub fn starts_at(&self) -> Position {
-        self.versions
-            .iter()
+        self.standing()
             .find(|v| v.status == TrailStatus::Enable)
             .map_or_else(|| self.latest().effective.clone(), |v| v.effective.clone())
     }
+}
+
+/// The versions that `v` stands in for.
+fn replaced_by(v: &TrailVersion) -> std::ops::Range<u64> {
+    v.replaces.unwrap_or(v.version)..v.version
 }
 
 #[cfg(test)]

@@ -51,6 +51,28 @@ pub struct ControlStore {
     prefix: Path,
 }
 
+/// Names one version of a document.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DocumentKey {
+    /// What it is.
+    pub kind: ControlKind,
+    /// Whose.
+    pub id: String,
+    /// 1, 2, 3, …
+    pub version: u64,
+}
+
+/// What lies at `path`; `None` for what is no document.
+fn document_key(path: &Path) -> Option<DocumentKey> {
+    let mut parts = path.parts().rev();
+    let (file, id, kind) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(DocumentKey {
+        kind: ControlKind::of_folder(kind.as_ref())?,
+        id: id.as_ref().to_owned(),
+        version: file.as_ref().strip_suffix(".json")?.parse().ok()?,
+    })
+}
+
 impl ControlStore {
     /// Documents under `prefix` of `store`.
     pub fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> Self {
@@ -101,6 +123,53 @@ impl ControlStore {
             found.entry(id).or_default().push(doc);
         }
         Ok(found)
+    }
+
+    /// Names every version of every document, in the order of their keys. One
+    /// LIST: what a process asks again and again to see what others changed.
+    pub async fn keys(&self) -> Result<Vec<DocumentKey>, ControlError> {
+        self.keys_below(self.path("control")).await
+    }
+
+    /// Names every version of one document, oldest first.
+    pub async fn versions(
+        &self,
+        kind: ControlKind,
+        id: &str,
+    ) -> Result<Vec<DocumentKey>, ControlError> {
+        let folder = self.path(&keys::control_folder(kind, id));
+        self.keys_below(folder).await
+    }
+
+    async fn keys_below(&self, folder: Path) -> Result<Vec<DocumentKey>, ControlError> {
+        let mut listing = self.store.list(Some(&folder));
+        let mut keys = Vec::new();
+        loop {
+            match listing.try_next().await {
+                Ok(Some(meta)) => keys.extend(document_key(&meta.location)),
+                Ok(None) => break,
+                Err(source) => {
+                    let key = folder.to_string();
+                    return Err(ControlError::Unavailable { key, source });
+                }
+            }
+        }
+        keys.sort();
+        Ok(keys)
+    }
+
+    /// Reads one version of a document.
+    pub async fn get<T: DeserializeOwned>(&self, key: &DocumentKey) -> Result<T, ControlError> {
+        let path = self.path(&keys::control(key.kind, &key.id, key.version));
+        let bytes = self.read(&path).await;
+        let bytes = bytes.map_err(|source| ControlError::Unavailable {
+            key: path.to_string(),
+            source,
+        })?;
+        serde_json::from_slice(&bytes).map_err(|e| ControlError::Damaged {
+            key: path.to_string(),
+            reason: e.to_string(),
+        })
     }
 
     async fn read(&self, key: &Path) -> Result<bytes::Bytes, object_store::Error> {

@@ -1,20 +1,19 @@
 //! Reading on: from memory while the follower keeps up, else from files.
 
 use arrow::array::RecordBatch;
-use cairn_schemas::Position;
 use cairn_schemas::trail::{Trail, TrailStatus};
+use cairn_schemas::{Partition, Position};
 use cairn_store::table::{Table, TableError};
 use futures::TryStreamExt;
-use tokio::time::Instant;
 
 use super::Follower;
-use crate::recent::Stretch;
+use super::mine::within;
 use crate::select::select_batch;
 
 /// How many records a follower that reads files looks at before its position
 /// moves. Rows lie in files by event time, not by offset, so a whole window
 /// has to be read before any place in it is passed.
-const WINDOW: i64 = 50_000;
+pub(super) const WINDOW: i64 = 50_000;
 
 impl Follower {
     /// A trail that was stopped and started again takes nothing of what came
@@ -22,13 +21,15 @@ impl Follower {
     pub(super) async fn skip_the_stopped_part(&self) {
         let trail = self.trail.read().await;
         let mut stopped_at: Option<&Position> = None;
-        for version in trail.versions() {
+        let mut state = self.state.lock();
+        for version in trail.standing() {
             match (version.status, stopped_at) {
                 (TrailStatus::Disable, None) => stopped_at = Some(&version.effective),
                 (TrailStatus::Enable, Some(from)) => {
-                    let mut state = self.state.lock();
-                    if state.scanned.reaches(from) {
-                        state.scanned.merge(&version.effective);
+                    for (partition, claim) in &mut state.claims {
+                        if claim.scanned >= from.of(partition) {
+                            claim.scanned = claim.scanned.max(version.effective.of(partition));
+                        }
                     }
                     stopped_at = None;
                 }
@@ -37,97 +38,138 @@ impl Follower {
         }
     }
 
-    pub(super) async fn scan(&self, table: &Table, head: &Position) -> Result<(), TableError> {
-        while !self.scanned().reaches(head) {
-            let from = self.scanned();
-            match self.history.since(&from) {
-                Some(stretches) => self.scan_memory(stretches, head).await,
-                None => self.scan_window(&from, head).await?,
+    /// Looks at everything in hand that history has committed.
+    pub(super) async fn scan(&self, table: &Table) -> Result<(), TableError> {
+        loop {
+            let behind = self.behind().await;
+            if behind.is_empty() {
+                return Ok(());
             }
-            if self.is_due().await {
-                self.deliver(table).await?;
+            // A piece of each in turn, or a long backfill of one partition would
+            // keep the others from what memory still holds of them.
+            for (partition, from, goal) in behind {
+                if !self.scan_memory(&partition, from, goal).await {
+                    self.scan_window(&partition, from, goal).await?;
+                }
+                self.moved.notify_waiters();
+                if self.is_due().await {
+                    self.deliver(table).await?;
+                }
             }
         }
-        Ok(())
     }
 
-    /// Judges the newest rows, until there is enough for a commit.
-    async fn scan_memory(&self, stretches: Vec<Stretch>, head: &Position) {
-        for stretch in stretches {
-            let end = Position::at(stretch.partition.clone(), stretch.next);
-            if !head.reaches(&end) {
-                continue;
+    /// What is in hand and not looked at, each with where it stands and how far
+    /// history goes.
+    async fn behind(&self) -> Vec<(Partition, i64, i64)> {
+        let trail = self.trail.read().await;
+        let (head, state) = (self.history.committed(), self.state.lock());
+        let claims = state.claims.iter();
+        claims
+            .map(|(p, claim)| (p.clone(), claim.scanned, within(&trail, p, head.of(p))))
+            .filter(|(_, from, goal)| from < goal)
+            .collect()
+    }
+
+    /// Judges the newest rows, until there is enough for a commit. `false` if
+    /// memory does not have the next ones.
+    async fn scan_memory(&self, partition: &Partition, from: i64, goal: i64) -> bool {
+        let mut at = from;
+        for stretch in self.history.run_of(partition, from) {
+            // What is open may yet be let go.
+            if stretch.next > self.history.committed().of(partition) {
+                break;
             }
             {
                 let trail = self.trail.read().await;
-                self.note(select_batch(&trail, &stretch.rows), &end);
+                let taken = select_batch(&trail, &stretch.rows).into_iter().collect();
+                let noted = self.state.lock().note(partition, at, stretch.next, taken);
+                if !noted {
+                    return true;
+                }
             }
-            if self.is_due().await {
-                return;
+            at = stretch.next;
+            if at >= goal || self.is_due().await {
+                return true;
             }
         }
-        self.note(None, head);
+        at > from
     }
 
     /// Reads the next window of one partition from history's files. A window
     /// whose rows are too large for memory is made smaller.
-    async fn scan_window(&self, from: &Position, head: &Position) -> Result<(), TableError> {
-        let behind = head.0.iter().find(|(p, next)| from.of(p) < **next);
-        let Some((partition, next)) = behind else {
-            return Ok(());
-        };
-        // All of it lies below any version that is still to come.
+    async fn scan_window(
+        &self,
+        partition: &Partition,
+        from: i64,
+        goal: i64,
+    ) -> Result<(), TableError> {
         let trail = self.trail.read().await.clone();
-        let first = from.of(partition);
-        let start = Position::at(partition.clone(), first);
-        let mut window = WINDOW.min(*next - first);
+        let first = self.first_listed(partition, from).min(goal);
+        let mut window = WINDOW.min(goal - first);
         let (taken, end) = loop {
-            let end = Position::at(partition.clone(), first + window);
-            match self.read_window(&trail, &start, &end, window > 1).await? {
+            let end = first + window;
+            let bound = (window > 1).then_some(4 * self.options.commit_bytes);
+            match self
+                .read_window(&trail, partition, first..end, bound)
+                .await?
+            {
                 Some(taken) => break (taken, end),
                 None => window = (window / 8).max(1),
             }
         };
-        for batch in taken {
-            self.note(Some(batch), &start);
+        let now = self.trail.read().await;
+        // A version that came meanwhile may take effect inside of the window:
+        // then it is read again.
+        if now.latest().version == trail.latest().version {
+            self.state.lock().note(partition, from, end, taken);
         }
-        self.note(None, &end);
         Ok(())
     }
 
-    /// What the trail takes between two places; `None` when that is too much to
-    /// hold and `bounded`.
-    async fn read_window(
+    /// The first place at or after `from` that a file of history may have a row
+    /// of. A topic's retention may have left a long way without any.
+    pub(super) fn first_listed(&self, partition: &Partition, from: i64) -> i64 {
+        let listing = self.history.table().files();
+        let mut first = i64::MAX;
+        for file in listing.files.iter() {
+            if file.offsets.is_empty() {
+                return from;
+            }
+            let ranges = file.offsets.iter();
+            for range in ranges.filter(|r| r.partition == *partition && r.next > from) {
+                first = first.min(range.first.max(from));
+            }
+        }
+        first
+    }
+
+    /// What the trail takes of a part of one partition; `None` when that is
+    /// more than `bound` bytes.
+    pub(super) async fn read_window(
         &self,
         trail: &Trail,
-        start: &Position,
-        end: &Position,
-        bounded: bool,
+        partition: &Partition,
+        offsets: std::ops::Range<i64>,
+        bound: Option<usize>,
     ) -> Result<Option<Vec<RecordBatch>>, TableError> {
-        let mut rows = self.history.table().rows_between(start, Some(end));
-        let mut taken = Vec::new();
-        let mut bytes = 0;
+        if offsets.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let place = |at: i64| Position::at(partition.clone(), at);
+        let (start, end) = (place(offsets.start), place(offsets.end));
+        let mut rows = self.history.table().rows_between(&start, Some(&end));
+        let (mut taken, mut bytes) = (Vec::new(), 0);
         while let Some(batch) = rows.try_next().await? {
             let selected = select_batch(trail, &batch);
             bytes += selected
                 .as_ref()
                 .map_or(0, RecordBatch::get_array_memory_size);
             taken.extend(selected);
-            if bounded && bytes > 4 * self.options.commit_bytes {
+            if bound.is_some_and(|bound| bytes > bound) {
                 return Ok(None);
             }
         }
         Ok(Some(taken))
-    }
-
-    fn note(&self, taken: Option<RecordBatch>, scanned: &Position) {
-        let mut state = self.state.lock();
-        state.scanned.merge(scanned);
-        if let Some(rows) = taken {
-            state.pending_rows += rows.num_rows();
-            state.pending_bytes += rows.get_array_memory_size();
-            state.pending_since.get_or_insert_with(Instant::now);
-            state.pending.push(rows);
-        }
     }
 }

@@ -1,11 +1,14 @@
 use cairn_schemas::selector::{ReadWriteFilter, Selector};
 use cairn_schemas::trail::{Destination, TrailChange};
-use cairn_schemas::{IdSource, TrailId, TrailName};
+use cairn_schemas::{IdSource, Partition, TrailId, TrailName};
 use cairn_store::table::{TableOptions, TableSpec};
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
+
+mod many;
 use crate::pipeline::PipelineOptions;
 use crate::testing::{ACCOUNT, Rig, event, expected, ids_of};
 
@@ -38,6 +41,30 @@ impl OpenTable for Opener {
     }
 }
 
+/// A trail's documents, as all processes see them.
+#[derive(Debug, Default)]
+struct Documents(Mutex<BTreeMap<u64, TrailVersion>>);
+
+#[async_trait]
+impl Versions for Documents {
+    async fn newer(&self, _: &TrailId, known: u64) -> Result<Vec<TrailVersion>, String> {
+        Ok(self
+            .0
+            .lock()
+            .range(known + 1..)
+            .map(|(_, v)| v.clone())
+            .collect())
+    }
+
+    async fn write(&self, version: &TrailVersion) -> Result<bool, String> {
+        let mut all = self.0.lock();
+        let there = all
+            .entry(version.version)
+            .or_insert_with(|| version.clone());
+        Ok(there == version)
+    }
+}
+
 fn version(
     number: u64,
     change: TrailChange,
@@ -63,6 +90,7 @@ fn version(
             region: None,
         },
         retention_days: None,
+        replaces: None,
     }
 }
 
@@ -77,8 +105,8 @@ fn follow(rig: &Rig, trail: Trail) -> Following {
     follow_where(rig, trail, false)
 }
 
-fn follow_where(rig: &Rig, trail: Trail, away: bool) -> Following {
-    let away = Arc::new(AtomicBool::new(away));
+fn follow_where(rig: &Rig, trail: Trail, at_first_away: bool) -> Following {
+    let away = Arc::new(AtomicBool::new(at_first_away));
     let opener = Arc::new(Opener {
         away: Arc::clone(&away),
         root: rig.root.clone(),
@@ -88,9 +116,18 @@ fn follow_where(rig: &Rig, trail: Trail, away: bool) -> Following {
     let clock = Arc::clone(&rig.clock) as Arc<dyn Clock>;
     let options = DeliverOptions {
         commit_interval: Duration::from_secs(3600),
+        // Who never gets on is not waited for long; all others need a moment.
+        catch_up: Duration::from_secs(if at_first_away { 0 } else { 600 }),
         ..DeliverOptions::default()
     };
-    let follower = Follower::new(trail, opener, Arc::clone(&rig.history), clock, options);
+    let follower = Follower::new(
+        trail,
+        opener,
+        Arc::new(Documents::default()),
+        Arc::clone(&rig.history),
+        clock,
+        options,
+    );
     let stop = CancellationToken::new();
     let task = tokio::spawn(Arc::clone(&follower).run(stop.clone()));
     Following {
@@ -116,9 +153,7 @@ impl Following {
     async fn change(&self, rig: &Rig, change: TrailChange, status: TrailStatus) {
         let mut trail = self.follower.trail().write().await;
         let next = version(trail.latest().version + 1, change, status, rig.end());
-        trail.push(next).unwrap();
-        drop(trail);
-        self.follower.changed();
+        self.follower.push(&mut trail, next).unwrap();
     }
 
     async fn end(self) {
@@ -266,10 +301,8 @@ async fn a_trail_that_is_started_later_can_be_backfilled() {
             TrailStatus::Enable,
             Position::default(),
         );
-        following.follower.begin_at(&start.effective);
-        trail.push(start).unwrap();
+        following.follower.push(&mut trail, start).unwrap();
     }
-    following.follower.changed();
     rig.send(events(10..20)).await;
     assert_eq!(following.ids(&rig).await, odd(0..20));
     following.end().await;
@@ -310,6 +343,84 @@ async fn a_delivery_that_landed_unseen_is_not_repeated() {
         .unwrap();
     rig.send(events(10..20)).await;
     assert_eq!(following.ids(&rig).await, odd(0..20));
+    following.end().await;
+    rig.close().await;
+}
+
+/// What a kill leaves: ten events in history, none of them in the trail's files.
+async fn killed_before_delivery(dir: &std::path::Path) -> Trail {
+    let rig = Rig::open(dir, 1, options()).await;
+    let created = version(1, TrailChange::Created, TrailStatus::Enable, rig.end());
+    let trail = Trail::new(vec![created]).unwrap();
+    let following = follow(&rig, trail.clone());
+    assert!(following.ids(&rig).await.is_empty());
+    following.task.abort();
+    rig.send(events(0..10)).await;
+    rig.flush().await;
+    rig.close().await;
+    trail
+}
+
+#[tokio::test]
+async fn after_a_kill_a_trail_is_asked_completely_from_the_first_query_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let trail = killed_before_delivery(dir.path()).await;
+    let rig = Rig::open(dir.path(), 2, options()).await;
+    let mut following = follow_where(&rig, trail, false);
+    following.task.abort();
+    let follower = Arc::clone(&following.follower);
+    assert!(follower.table_or_open().await.is_ok());
+    let mut asked = Box::pin(follower.snapshot());
+    assert!(
+        futures::poll!(asked.as_mut()).is_pending(),
+        "an answer before the follower has read what the kill left"
+    );
+    following.task = tokio::spawn(Arc::clone(&follower).run(following.stop.clone()));
+    let snapshot = asked.await.unwrap();
+    let table = following.follower.table().unwrap();
+    assert_eq!(ids_of(table, &snapshot).await, odd(0..10));
+    assert!(
+        !snapshot.fresh.is_empty(),
+        "the rows came from memory, so the follower had not delivered them"
+    );
+    following.end().await;
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn a_trail_whose_follower_does_not_get_on_refuses_to_answer_in_part() {
+    let dir = tempfile::tempdir().unwrap();
+    let trail = killed_before_delivery(dir.path()).await;
+    let rig = Rig::open(dir.path(), 2, options()).await;
+    let following = follow_where(&rig, trail, true);
+    following.task.abort();
+    following.away.store(false, Ordering::Relaxed);
+    let refused = following.follower.snapshot().await.unwrap_err();
+    assert!(
+        refused.contains("has 10 records of history still to read"),
+        "{refused}"
+    );
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn a_stopped_trail_is_asked_though_memory_went_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::open(dir.path(), 1, options()).await;
+    let created = version(1, TrailChange::Created, TrailStatus::Enable, rig.end());
+    let following = follow(&rig, Trail::new(vec![created]).unwrap());
+    rig.send(events(0..10)).await;
+    assert_eq!(following.ids(&rig).await, odd(0..10));
+    following
+        .change(&rig, TrailChange::Stopped, TrailStatus::Disable)
+        .await;
+    rig.send(events(10..20)).await;
+    rig.flush().await;
+    rig.history.release(None);
+    let log = Partition::embedded();
+    let stood = following.follower.status().scanned.of(&log);
+    assert!(rig.history.run_of(&log, stood).is_empty());
+    assert_eq!(following.ids(&rig).await, odd(0..10));
     following.end().await;
     rig.close().await;
 }

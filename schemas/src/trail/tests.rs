@@ -37,6 +37,7 @@ fn version(n: u64, at: i64, change: TrailChange, status: TrailStatus) -> TrailVe
             region: None,
         },
         retention_days: None,
+        replaces: None,
     }
 }
 
@@ -78,6 +79,28 @@ fn each_record_is_judged_by_the_version_at_its_offset() {
         })
     );
     assert_eq!(trail.starts_at().of(&log), 10);
+}
+
+#[test]
+fn a_version_that_was_replaced_never_judges() {
+    let mut again = version(3, 20, TrailChange::Stopped, TrailStatus::Disable);
+    again.replaces = Some(2);
+    let stopped = version(2, 10, TrailChange::Stopped, TrailStatus::Disable);
+    let created = version(1, 0, TrailChange::Created, TrailStatus::Enable);
+    let log = Partition::embedded();
+    let whole = Trail::new(vec![created.clone(), stopped.clone(), again.clone()]).unwrap();
+    let mut grown = Trail::new(vec![created, stopped]).unwrap();
+    assert_eq!(grown.in_force(&log, 10).unwrap().version, 2);
+    grown.push(again).unwrap();
+    for trail in [whole, grown] {
+        let at = |offset| trail.in_force(&log, offset).unwrap().version;
+        assert_eq!([at(9), at(10), at(19), at(20)], [1, 1, 1, 3]);
+        assert_eq!(
+            trail.versions().len(),
+            3,
+            "what was asked for is still told"
+        );
+    }
 }
 
 #[test]

@@ -41,6 +41,7 @@ pub(crate) async fn open(options: Options) -> anyhow::Result<Box<dyn Subject>> {
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
         objects: ObjectSettings::default(),
+        shared: false,
     };
     std::fs::create_dir_all(options.data.join("store"))
         .context("cannot make the data directory")?;

@@ -31,7 +31,7 @@ use super::metrics::Metrics;
 use super::registry::Registry;
 use super::stores::Worm;
 use super::system_tables;
-use super::trails::{Opener, TrailSet};
+use super::trails::{EmbeddedEnd, Opener, TrailSet};
 use crate::config::Settings;
 
 /// What every request gets.
@@ -49,6 +49,10 @@ pub struct App {
     pub settings: Settings,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Whether other processes use the same store.
+    pub shared: bool,
+    /// The documents behind `registry` and `trails`.
+    pub control: ControlStore,
     /// Organization, accounts and tokens.
     pub registry: Arc<Registry>,
     /// Cairn's own events.
@@ -62,7 +66,7 @@ pub struct App {
     /// What became of the records of every partition that this process reads.
     pub boards: Arc<Boards>,
     /// Kafka, where events come from there.
-    pub kafka: Option<Kafka>,
+    pub kafka: Option<Arc<Kafka>>,
     /// History.
     pub history: Arc<History>,
     /// The pipeline's door for flushes.
@@ -104,6 +108,8 @@ pub struct Ambient {
     pub ids: Arc<dyn IdSource>,
     /// What the configuration says of S3.
     pub objects: ObjectSettings,
+    /// Whether other processes use the same store.
+    pub shared: bool,
 }
 
 impl App {
@@ -128,7 +134,7 @@ impl App {
     ) -> anyhow::Result<(Shared, Background)> {
         let metrics = Arc::new(Metrics::new()?);
         let own_store = store_url(&settings)?;
-        let shared = settings.store.url.is_some();
+        let shared = ambient.shared;
         let partition = own_partition(&settings.data.dir, shared, ambient.ids.as_ref())?;
         let root =
             objects::open_checked(&own_store, &ambient.objects, ambient.ids.as_ref()).await?;
@@ -162,12 +168,12 @@ impl App {
             window_days: settings.history.retention_days,
         };
         let (kafka, topics) = match kafka::open(&settings, &control, &ambient.clock).await? {
-            Some((kafka, topics)) => (Some(kafka), topics),
+            Some((kafka, topics)) => (Some(Arc::new(kafka)), topics),
             None => (None, None),
         };
         let embedded = EmbeddedSource::new(log.clone(), partition.clone());
         let source: Box<dyn Source> = match topics {
-            Some(topics) => Box::new(Joined::new(embedded, Box::new(topics))),
+            Some(topics) => Box::new(Joined::new(Box::new(embedded), Box::new(topics))),
             None => Box::new(embedded),
         };
         let (pipeline, handle) = Pipeline::new(
@@ -180,12 +186,19 @@ impl App {
         );
         let mut pipeline = tokio::spawn(pipeline.run(stop.clone()));
         begun(&history, &mut pipeline).await?;
+        let ends = Ends {
+            embedded: EmbeddedEnd {
+                log: log.clone(),
+                partition: partition.clone(),
+            },
+            kafka: kafka.clone(),
+        };
         let trails = TrailSet::open(
-            control,
-            log.clone(),
+            control.clone(),
+            Arc::new(ends),
             Arc::clone(&history),
             Arc::new(opener(&ambient, &worm)),
-            deliver_options(&settings),
+            deliver_options(&settings, &ambient),
             own_store,
             stop.clone(),
         );
@@ -197,6 +210,8 @@ impl App {
             started: ambient.clock.now(),
             settings,
             clock: ambient.clock,
+            shared: ambient.shared,
+            control,
             registry,
             audit,
             log,
@@ -245,10 +260,17 @@ fn opener(ambient: &Ambient, worm: &Arc<Worm>) -> Opener {
     }
 }
 
-fn deliver_options(settings: &Settings) -> DeliverOptions {
+fn deliver_options(settings: &Settings, ambient: &Ambient) -> DeliverOptions {
+    let defaults = DeliverOptions::default();
+    let mut byte = [0u8; 1];
+    ambient.ids.fill(&mut byte);
     DeliverOptions {
         commit_interval: settings.trails.commit_interval,
-        ..DeliverOptions::default()
+        shared: ambient.shared,
+        // Up to twice as long by chance: of those who see a partition that
+        // nobody delivers, one comes first.
+        patience: defaults.patience.mul_f64(1.0 + f64::from(byte[0]) / 256.0),
+        ..defaults
     }
 }
 

@@ -1,9 +1,11 @@
 //! What keeps tables in shape while the server runs: small files become large
 //! ones, old files go, the log lets go of what is committed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cairn_schemas::{Partition, Position};
 use cairn_store::table::{CompactPolicy, Table, TableError, VacuumGrace};
 use tokio_util::sync::CancellationToken;
 
@@ -35,12 +37,20 @@ pub async fn tidy(app: Shared, stop: CancellationToken) {
 /// Compacts, expires and vacuums every table, again and again.
 pub async fn keep_up(app: Shared, stop: CancellationToken) {
     let settings = &app.settings.history;
+    let mut turn = Turn::default();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(settings.compaction_interval) => {}
         }
         app.worm.refresh().await;
+        let (at, owned) = (
+            app.history.committed(),
+            app.history.owned().borrow().clone(),
+        );
+        if app.shared && !turn.is_mine(&at, &owned) {
+            continue;
+        }
         let days = Some(settings.retention_days);
         keep_table(&app, app.history.table(), days, &stop).await;
         keep_table(&app, app.history.quarantine(), days, &stop).await;
@@ -50,6 +60,26 @@ pub async fn keep_up(app: Shared, stop: CancellationToken) {
                 keep_table(&app, table, days, &stop).await;
             }
         }
+    }
+}
+
+/// Whose turn it is to tidy the tables, where several processes could. It is
+/// safe if two do at once: one of them is told that it was overtaken. So this
+/// only spares work: whoever owns the first of the partitions in which history
+/// went on since the last look does it for all, and each for itself where none
+/// did.
+#[derive(Debug, Default)]
+struct Turn {
+    before: Option<Position>,
+}
+
+impl Turn {
+    fn is_mine(&mut self, at: &Position, owned: &BTreeSet<Partition>) -> bool {
+        let Some(before) = self.before.replace(at.clone()) else {
+            return false;
+        };
+        let mut moved = at.0.iter().filter(|(p, next)| before.of(p) < **next);
+        moved.next().is_none_or(|(first, _)| owned.contains(first))
     }
 }
 
@@ -101,3 +131,6 @@ async fn keep(app: &Shared, table: &Table, days: Option<u32>) -> Result<(), Tabl
     table.vacuum(grace).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@
 //! - [`registry`], [`trails`]: accounts, tokens, trails
 //! - [`stores`]: how object stores are reached, and whether they keep what is written
 //! - [`audit`]: Cairn's own events
+//! - [`reload`]: what other processes changed
 //! - [`maintenance`]: compaction, retention, trimming
 //! - [`system_tables`], [`metrics`]: what Cairn tells of itself
 
@@ -26,6 +27,7 @@ pub mod node;
 mod observing;
 mod opening;
 pub mod registry;
+pub mod reload;
 pub mod room;
 pub mod start;
 pub mod stores;

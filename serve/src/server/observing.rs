@@ -73,6 +73,10 @@ pub(super) async fn register_accounts(
 ) {
     let (principal, caller) = (Principal::cairn(), Caller::default());
     while let Some((account, sender)) = found.recv().await {
+        // Another process may have met it first.
+        if registry.knows(&account) {
+            continue;
+        }
         let mut act = Act::new("AddAccount", true, &principal, &caller);
         act.request = serde_json::json!({"accountId": account, "firstEventFrom": sender});
         act.resource = Some(("CAIRN::Account", account.to_string()));

@@ -1,7 +1,9 @@
 //! Who belongs to the organization, and who may do what.
 //!
 //! Everything is in memory and in control documents; a change is durable in
-//! the documents before memory shows it. Changes are made one at a time.
+//! the documents before memory shows it. Changes are made one at a time; of
+//! those that several processes make at once, put-if-absent lets one through,
+//! and whoever lost has read the winner's before it says so.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -11,8 +13,9 @@ use cairn_schemas::control::{
 };
 use cairn_schemas::selector::Among;
 use cairn_schemas::{AccountId, Clock, IdSource, TokenId};
-use cairn_store::control::{ControlError, ControlStore};
+use cairn_store::control::{ControlError, ControlStore, DocumentKey};
 use parking_lot::RwLock;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -65,6 +68,12 @@ pub struct Registry {
     changing: tokio::sync::Mutex<()>,
 }
 
+/// The id of the one organization's document.
+const ORGANIZATION: &str = "organization";
+/// The id of the first administrator's token. It is the same in every store, so
+/// that of several processes that begin on an empty one only one makes it.
+const FIRST_TOKEN: &str = "0000000000000001";
+
 /// The prefix of every token, so that scanners for leaked secrets know it.
 const TOKEN_PREFIX: &str = "cairn_";
 
@@ -77,6 +86,20 @@ async fn newest<T: DeserializeOwned>(
         .into_values()
         .filter_map(|mut versions| versions.pop())
         .collect())
+}
+
+/// Writes the first organization, unless another process that starts at the
+/// same time was there first: then it is that one's.
+async fn found(control: &ControlStore, first: Organization) -> Result<Organization, RegistryError> {
+    let put = control.put(ControlKind::Organization, ORGANIZATION, 1, &first);
+    match put.await {
+        Ok(()) => Ok(first),
+        Err(lost @ ControlError::Conflict { .. }) => {
+            let there = newest(control, ControlKind::Organization).await?.pop();
+            there.ok_or_else(|| lost.into())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 impl Registry {
@@ -102,10 +125,7 @@ impl Registry {
                     name: name.to_owned(),
                     management_account,
                 };
-                control
-                    .put(ControlKind::Organization, "organization", 1, &first)
-                    .await?;
-                first
+                found(&control, first).await?
             }
         };
         let accounts: Vec<Account> = newest(&control, ControlKind::Account).await?;
@@ -146,11 +166,94 @@ impl Registry {
             name: name.unwrap_or(old.name),
             management_account: management_account.unwrap_or(old.management_account),
         };
-        self.control
-            .put(ControlKind::Organization, "organization", new.version, &new)
+        self.put(ControlKind::Organization, ORGANIZATION, new.version, &new)
             .await?;
         self.inner.write().organization = new.clone();
         Ok(new)
+    }
+
+    /// Writes a document. If another process wrote that version first, what it
+    /// wrote is read before the conflict is told.
+    async fn put<T: Serialize + Sync>(
+        &self,
+        kind: ControlKind,
+        id: &str,
+        version: u64,
+        doc: &T,
+    ) -> Result<(), RegistryError> {
+        let put = self.control.put(kind, id, version, doc).await;
+        if let Err(ControlError::Conflict { .. }) = &put {
+            self.catch_up().await;
+        }
+        Ok(put?)
+    }
+
+    async fn catch_up(&self) {
+        let learned = match self.control.keys().await {
+            Ok(keys) => self.refresh(&keys).await,
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = learned {
+            tracing::warn!(error = %error, "others' changes cannot be read");
+        }
+    }
+
+    /// Takes in what others changed, by the keys of all documents that there
+    /// are. Reads only documents that are not known here, and of each the newest.
+    pub async fn refresh(&self, keys: &[DocumentKey]) -> Result<(), RegistryError> {
+        let newest: BTreeMap<(ControlKind, &str), &DocumentKey> =
+            keys.iter().map(|k| ((k.kind, k.id.as_str()), k)).collect();
+        let mut failed = None;
+        for key in newest.into_values() {
+            // One that cannot be read keeps nobody from the others.
+            if let Err(error) = self.refresh_one(key).await {
+                failed.get_or_insert(error);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn refresh_one(&self, key: &DocumentKey) -> Result<(), RegistryError> {
+        match key.kind {
+            ControlKind::Organization => {
+                if key.version > self.organization().version {
+                    let new: Organization = self.control.get(key).await?;
+                    let mut inner = self.inner.write();
+                    if new.version > inner.organization.version {
+                        inner.organization = new;
+                    }
+                }
+            }
+            ControlKind::Account => {
+                let id = AccountId::new(&key.id)?;
+                let known = self.inner.read().accounts.get(&id).map(|a| a.version);
+                if known < Some(key.version) {
+                    let new: Account = self.control.get(key).await?;
+                    let mut inner = self.inner.write();
+                    if inner.accounts.get(&id).map(|a| a.version) < Some(new.version) {
+                        inner.accounts.insert(id, new);
+                    }
+                }
+            }
+            ControlKind::Token => {
+                let id = TokenId::new(&key.id)?;
+                let known = self.inner.read().tokens.get(&id).map(|t| t.version);
+                if known < Some(key.version) {
+                    let new: Token = self.control.get(key).await?;
+                    let mut inner = self.inner.write();
+                    if inner.tokens.get(&id).map(|t| t.version) < Some(new.version) {
+                        inner.tokens.insert(id, new);
+                    }
+                }
+            }
+            ControlKind::Trail => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the account has a document.
+    pub fn knows(&self, id: &AccountId) -> bool {
+        self.inner.read().accounts.contains_key(id)
     }
 
     /// Every account that is or was a member.
@@ -187,15 +290,25 @@ impl Registry {
         }
         let version = old.as_ref().map_or(0, |a| a.version) + 1;
         let name = name.or_else(|| old.and_then(|a| a.name));
-        self.put_account(Account {
+        let put = self.put_account(Account {
             version,
             at: self.clock.now(),
             by: by.to_owned(),
-            id,
+            id: id.clone(),
             name,
             member: true,
-        })
-        .await
+        });
+        match put.await {
+            // Another process met it at the same moment, which is as good.
+            Err(RegistryError::Control(ControlError::Conflict { .. })) if found => {
+                let there = self.inner.read().accounts.get(&id).cloned();
+                there.ok_or_else(|| RegistryError::NotFound {
+                    what: "account",
+                    id: id.to_string(),
+                })
+            }
+            other => other,
+        }
     }
 
     /// Ends the membership of `id`. Its events stay.
@@ -224,8 +337,7 @@ impl Registry {
     }
 
     async fn put_account(&self, doc: Account) -> Result<Account, RegistryError> {
-        self.control
-            .put(ControlKind::Account, doc.id.as_str(), doc.version, &doc)
+        self.put(ControlKind::Account, doc.id.as_str(), doc.version, &doc)
             .await?;
         self.inner
             .write()
@@ -261,16 +373,53 @@ impl Registry {
             secret_sha256: hex::encode(Sha256::digest(&secret)),
             revoked: false,
         };
-        self.control
-            .put(ControlKind::Token, id.as_str(), 1, &doc)
-            .await?;
+        self.put(ControlKind::Token, id.as_str(), 1, &doc).await?;
         self.inner.write().tokens.insert(id.clone(), doc.clone());
         Ok((doc, format!("{TOKEN_PREFIX}{id}_{secret}")))
+    }
+
+    /// A new text for the first administrator's token, which opens nothing yet.
+    pub fn first_token_text(&self) -> String {
+        let secret = self.ids.hex128() + &self.ids.hex128();
+        format!("{TOKEN_PREFIX}{FIRST_TOKEN}_{secret}")
+    }
+
+    /// Makes `text` the first administrator's token. `false` if another process
+    /// made one first: then `text` opens nothing.
+    pub async fn make_first_token(&self, name: String, text: &str) -> Result<bool, RegistryError> {
+        let _one_at_a_time = self.changing.lock().await;
+        let id = TokenId::new(FIRST_TOKEN)?;
+        let secret = text.rsplit('_').next().unwrap_or_default();
+        let known = self.inner.read().tokens.get(&id).map_or(0, |t| t.version);
+        let doc = Token {
+            version: known + 1,
+            at: self.clock.now(),
+            by: "cairn".to_owned(),
+            id: id.clone(),
+            name: Some(name),
+            role: Role::Admin,
+            accounts: Among::All,
+            secret_sha256: hex::encode(Sha256::digest(secret)),
+            revoked: false,
+        };
+        match self
+            .put(ControlKind::Token, FIRST_TOKEN, doc.version, &doc)
+            .await
+        {
+            Ok(()) => {
+                self.inner.write().tokens.insert(id, doc);
+                Ok(true)
+            }
+            Err(RegistryError::Control(ControlError::Conflict { .. })) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes a token back. It is refused from the next request on.
     pub async fn revoke_token(&self, by: &str, id: &TokenId) -> Result<Token, RegistryError> {
         let _one_at_a_time = self.changing.lock().await;
+        // Another process may just have taken back the other administrator's.
+        self.catch_up().await;
         let old = self
             .inner
             .read()
@@ -300,8 +449,7 @@ impl Registry {
             revoked: true,
             ..old
         };
-        self.control
-            .put(ControlKind::Token, id.as_str(), doc.version, &doc)
+        self.put(ControlKind::Token, id.as_str(), doc.version, &doc)
             .await?;
         self.inner.write().tokens.insert(id.clone(), doc.clone());
         Ok(doc)

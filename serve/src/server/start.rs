@@ -20,7 +20,7 @@ use super::app::{Ambient, App, Background, Shared};
 use super::audit::{Act, Caller};
 use super::http::router;
 use super::stores::object_settings;
-use super::{doors, maintenance};
+use super::{doors, kafka, maintenance, reload};
 use crate::config::Settings;
 
 /// How long the doors stay shut after a start for the log to be read.
@@ -53,11 +53,12 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         objects: object_settings(&settings, &clock),
         clock,
         ids: Arc::new(SystemIds),
+        shared: settings.store.url.is_some(),
     };
     let (app, background) = App::start(settings, ambient).await?;
     catch_up(&app).await;
-    let token_file = first_token(&app, &dir).await?;
-    announce(address, &dir, &token_file)?;
+    let token = first_token(&app, &dir).await?;
+    announce(address, &dir, &token)?;
     serve(app, background, listener).await
 }
 
@@ -85,6 +86,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let tidy = tokio::spawn(maintenance::tidy(Arc::clone(&app), stop.clone()));
+    let learning = tokio::spawn(reload::follow(Arc::clone(&app), stop.clone()));
     let upkeep = tokio::spawn(maintenance::keep_up(Arc::clone(&app), stop.clone()));
     let doors = tokio::spawn(doors::serve(
         listener,
@@ -106,6 +108,7 @@ async fn serve(
     // First the doors, so that nothing more is acknowledged; then the rest.
     doors.await?;
     upkeep.abort();
+    learning.abort();
     background.stop.cancel();
     let last = async {
         let pipeline = match ended {
@@ -183,31 +186,75 @@ fn hold_folder(dir: &Path) -> anyhow::Result<File> {
     Ok(file)
 }
 
-/// The name of the first administrator's token.
+/// The name of the first administrator's token, before the place of its file.
 const FIRST: &str = "first administrator";
 
-/// The first administrator's token: made at the first start, or again when a
-/// crash came between the token and its file.
-async fn first_token(app: &App, dir: &Path) -> anyhow::Result<PathBuf> {
+/// Where the first administrator's token lies, or who else has it.
+#[derive(Debug)]
+enum FirstToken {
+    /// In this file.
+    Here(PathBuf),
+    /// Another process made it; this is its name, which says where.
+    Elsewhere(String),
+    /// It is gone, and other administrators are there.
+    NotNeeded,
+}
+
+/// The first administrator's token: made once for a store, by the process that
+/// comes first, into a file of its data folder.
+///
+/// 1. The file. A crash after it leaves a text that opens nothing; the next
+///    start writes another.
+/// 2. The document, put-if-absent. Whoever loses removes its file again.
+async fn first_token(app: &App, dir: &Path) -> anyhow::Result<FirstToken> {
     let path = dir.join(keys::ADMIN_TOKEN_FILE);
-    let others = app
-        .registry
-        .tokens()
-        .into_iter()
-        .any(|t| t.role == Role::Admin && !t.revoked && t.by != "cairn");
-    if app.registry.has_admin() && (path.exists() || others) {
-        return Ok(path);
+    let tokens = app.registry.tokens();
+    let admins = || {
+        tokens
+            .iter()
+            .filter(|t| t.role == Role::Admin && !t.revoked)
+    };
+    let place = format!("{FIRST}, {}", place(&path));
+    if app.registry.has_admin() {
+        if path.exists() {
+            return Ok(FirstToken::Here(path));
+        }
+        let first = admins().find_map(|t| t.name.as_ref().filter(|n| n.starts_with(FIRST)));
+        let elsewhere = first.filter(|name| **name != place && app.shared);
+        if let Some(name) = elsewhere {
+            return Ok(FirstToken::Elsewhere(name.clone()));
+        }
+        if admins().any(|t| t.by != "cairn") {
+            return Ok(FirstToken::NotNeeded);
+        }
+        // Its file was lost, and nobody else could make another.
     }
     let (principal, caller) = (Principal::cairn(), Caller::default());
     let mut act = Act::new("CreateToken", true, &principal, &caller);
-    act.request = serde_json::json!({"role": "admin", "accounts": "all", "name": FIRST});
+    act.request = serde_json::json!({"role": "admin", "accounts": "all", "name": place});
     act.resource = Some(("CAIRN::Token", FIRST.to_owned()));
     app.audit.record(act).await?;
-    let name = Some(FIRST.to_owned());
-    let (_, text) = app
-        .registry
-        .create_token("cairn", Role::Admin, Among::All, name)
-        .await?;
+    let text = app.registry.first_token_text();
+    write_token(dir, &path, &text)?;
+    if app.registry.make_first_token(place, &text).await? {
+        return Ok(FirstToken::Here(path));
+    }
+    fs::remove_file(&path)?;
+    File::open(dir)?.sync_all()?;
+    let tokens = app.registry.tokens();
+    let mut names = tokens.into_iter().filter_map(|t| t.name);
+    let first = names.find(|name| name.starts_with(FIRST));
+    Ok(first.map_or(FirstToken::NotNeeded, FirstToken::Elsewhere))
+}
+
+/// The machine and the file, for people.
+fn place(path: &Path) -> String {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}:{}", host.trim(), path.display())
+}
+
+/// Writes the token's file, durable on return, for its owner alone.
+fn write_token(dir: &Path, path: &Path, text: &str) -> anyhow::Result<()> {
     let temporary = dir.join(format!("{}.new", keys::ADMIN_TOKEN_FILE));
     let mut file = OpenOptions::new()
         .create(true)
@@ -217,19 +264,26 @@ async fn first_token(app: &App, dir: &Path) -> anyhow::Result<PathBuf> {
         .open(&temporary)?;
     writeln!(file, "{text}")?;
     file.sync_all()?;
-    fs::rename(&temporary, &path)?;
+    fs::rename(&temporary, path)?;
     File::open(dir)?.sync_all()?;
-    Ok(path)
+    Ok(())
 }
 
-fn announce(address: std::net::SocketAddr, dir: &Path, token: &Path) -> anyhow::Result<()> {
+fn announce(address: std::net::SocketAddr, dir: &Path, token: &FirstToken) -> anyhow::Result<()> {
     tracing::info!(address = %address, data = %dir.display(), "cairn is ready");
     let mut out = std::io::stdout().lock();
     writeln!(out, "cairn is ready")?;
     writeln!(out, "  address              http://{address}")?;
     writeln!(out, "  data                 {}", dir.display())?;
-    if token.exists() {
-        writeln!(out, "  administrator token  {}", token.display())?;
+    match token {
+        FirstToken::Here(path) => writeln!(out, "  administrator token  {}", path.display())?,
+        FirstToken::Elsewhere(name) => {
+            writeln!(
+                out,
+                "  administrator token  made by another process: {name}"
+            )?;
+        }
+        FirstToken::NotNeeded => {}
     }
     out.flush()?;
     Ok(())

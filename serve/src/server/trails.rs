@@ -1,18 +1,23 @@
 //! The trails: made, changed, followed.
+//!
+//! Several processes may share a store. What one changes the others learn from
+//! the documents ([`TrailSet::refresh`]); of two changes at once put-if-absent
+//! lets one through.
+
+mod change;
+mod documents;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use axum::http::StatusCode;
-use cairn_ingest::deliver::{DeliverOptions, Follower, OpenTable};
+use cairn_ingest::deliver::{DeliverOptions, Follower, LogEnd, OpenTable};
 use cairn_ingest::history::History;
 use cairn_schemas::control::ControlKind;
-use cairn_schemas::selector::{Among, Selector};
-use cairn_schemas::trail::{Destination, Trail, TrailChange, TrailStatus, TrailVersion};
-use cairn_schemas::{AccountId, Clock, IdSource, Partition, Position, TrailId, TrailName, keys};
-use cairn_store::control::ControlStore;
-use cairn_store::log::EmbeddedLog;
+use cairn_schemas::selector::Among;
+use cairn_schemas::trail::{Trail, TrailVersion};
+use cairn_schemas::{AccountId, Clock, IdSource, Position, TrailId};
+use cairn_store::control::{ControlStore, DocumentKey};
 use cairn_store::objects::{self, ObjectSettings, OpenError};
 use cairn_store::table::{Table, TableError, TableOptions, TableSpec};
 use parking_lot::RwLock;
@@ -21,6 +26,9 @@ use tokio_util::task::TaskTracker;
 
 use super::http::error::ApiError;
 use super::stores::Worm;
+pub use change::{Change, NewTrail};
+use documents::Documents;
+pub use documents::EmbeddedEnd;
 
 /// How trails reach their destinations.
 #[derive(Debug)]
@@ -78,51 +86,12 @@ impl OpenTable for Opener {
     }
 }
 
-/// What is wanted of a new trail.
-#[derive(Clone, Debug)]
-pub struct NewTrail {
-    /// Its name.
-    pub name: TrailName,
-    /// What it takes.
-    pub selector: Selector,
-    /// Where its table shall lie; a folder of the server's own where nothing is said.
-    pub destination: Option<Destination>,
-    /// Days to keep.
-    pub retention_days: Option<u32>,
-    /// Whether it delivers at once.
-    pub start: bool,
-    /// Whether it begins with what history holds already.
-    pub backfill: bool,
-}
-
-/// What is wanted of an existing trail.
-#[derive(Clone, Debug)]
-pub enum Change {
-    /// Another selector, another retention.
-    Update {
-        /// The version that the caller looked at.
-        seen: u64,
-        /// What the trail shall take.
-        selector: Selector,
-        /// How many days it shall keep.
-        retention_days: Option<u32>,
-    },
-    /// Deliver.
-    Start {
-        /// Also what history holds already.
-        backfill: bool,
-    },
-    /// Deliver no longer.
-    Stop,
-    /// Be gone.
-    Delete,
-}
-
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct TrailSet {
     control: ControlStore,
-    log: EmbeddedLog,
+    documents: Arc<Documents>,
+    ends: Arc<dyn LogEnd>,
     history: Arc<History>,
     opener: Arc<Opener>,
     options: DeliverOptions,
@@ -133,7 +102,11 @@ pub struct TrailSet {
     followers: RwLock<BTreeMap<TrailId, Arc<Follower>>>,
     /// The trails that are there, by folded name.
     names: RwLock<BTreeMap<String, TrailId>>,
-    /// Held while a trail is made, so that names and places stay unique.
+    /// Every trail that ever was, by id, with its folded name.
+    ever: RwLock<BTreeMap<TrailId, String>>,
+    /// What this store has and no other: part of the trails' ids.
+    salt: String,
+    /// Held while trails come and go, so that names and places stay unique.
     creating: tokio::sync::Mutex<()>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -143,46 +116,137 @@ impl TrailSet {
     /// Reads the trails' documents and begins to follow.
     pub async fn open(
         control: ControlStore,
-        log: EmbeddedLog,
+        ends: Arc<dyn LogEnd>,
         history: Arc<History>,
         opener: Arc<Opener>,
         options: DeliverOptions,
         own_store: String,
         stop: CancellationToken,
     ) -> anyhow::Result<Arc<Self>> {
+        let organization = control
+            .versions(ControlKind::Organization, "organization")
+            .await?;
+        let salt = match organization.first() {
+            Some(first) => control.get::<serde_json::Value>(first).await?.to_string(),
+            None => String::new(),
+        };
         let set = Arc::new(Self {
+            documents: Arc::new(Documents::new(control.clone())),
             control,
-            log,
+            ends,
             history,
             opener,
             options,
             own_store,
             followers: RwLock::default(),
             names: RwLock::default(),
+            ever: RwLock::default(),
+            salt,
             creating: tokio::sync::Mutex::new(()),
             tasks: TaskTracker::new(),
             stop,
         });
-        let documents: BTreeMap<String, Vec<TrailVersion>> =
-            set.control.load(ControlKind::Trail).await?;
-        for versions in documents.into_values() {
-            let trail = Trail::new(versions)?;
-            // What a deleted trail had not delivered when the server stopped
-            // goes with it; its table stays.
-            if !trail.is_deleted() {
-                set.adopt(trail);
+        set.refresh(&set.control.keys().await?).await?;
+        Ok(set)
+    }
+
+    /// Takes in what others changed, by the keys of all documents that there
+    /// are. Reads only documents that are not known here.
+    pub async fn refresh(&self, keys: &[DocumentKey]) -> anyhow::Result<()> {
+        let mut newest: BTreeMap<&str, u64> = BTreeMap::new();
+        for key in keys.iter().filter(|k| k.kind == ControlKind::Trail) {
+            newest.insert(&key.id, key.version);
+        }
+        let mut failed = None;
+        for (id, version) in newest {
+            // One that cannot be read keeps nobody from the others.
+            if let Err(error) = self.refresh_one(&TrailId::new(id)?, version, keys).await {
+                failed.get_or_insert(error);
             }
         }
-        Ok(set)
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn refresh_one(
+        &self,
+        id: &TrailId,
+        newest: u64,
+        keys: &[DocumentKey],
+    ) -> anyhow::Result<()> {
+        let follower = self.followers.read().get(id).cloned();
+        if follower.is_none() && self.ever.read().contains_key(id) {
+            return Ok(());
+        }
+        let known = match &follower {
+            Some(follower) => follower.trail().read().await.latest().version,
+            None => 0,
+        };
+        if newest <= known {
+            return Ok(());
+        }
+        let mut versions: Vec<TrailVersion> = Vec::new();
+        for key in keys
+            .iter()
+            .filter(|k| k.kind == ControlKind::Trail && k.id == id.as_str() && k.version > known)
+        {
+            versions.push(self.control.get(key).await?);
+        }
+        match follower {
+            Some(follower) => self.learn(&follower, versions).await,
+            None => {
+                let trail = Trail::new(versions)?;
+                let _one_at_a_time = self.creating.lock().await;
+                if !self.followers.read().contains_key(id) {
+                    self.remember(trail);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds versions that others made to a trail that is followed here.
+    async fn learn(
+        &self,
+        follower: &Arc<Follower>,
+        versions: Vec<TrailVersion>,
+    ) -> anyhow::Result<()> {
+        follower.learn(versions).await?;
+        let trail = follower.trail().read().await;
+        if trail.is_deleted() {
+            self.drop_name(&trail);
+        }
+        Ok(())
+    }
+
+    fn drop_name(&self, trail: &Trail) {
+        let mut names = self.names.write();
+        let name = trail.latest().name.folded();
+        if names.get(&name) == Some(trail.id()) {
+            names.remove(&name);
+        }
+    }
+
+    /// Follows a trail whose documents were just read.
+    fn remember(&self, trail: Trail) {
+        // What a deleted trail had not delivered when the server stopped
+        // goes with it; its table stays.
+        if trail.is_deleted() {
+            let name = trail.latest().name.folded();
+            self.ever.write().insert(trail.id().clone(), name);
+        } else {
+            self.adopt(trail);
+        }
     }
 
     fn adopt(&self, trail: Trail) -> Arc<Follower> {
         let (id, name) = (trail.id().clone(), trail.latest().name.folded());
         let opener: Arc<dyn OpenTable> = Arc::clone(&self.opener) as Arc<dyn OpenTable>;
         let clock = Arc::clone(&self.opener.clock);
+        self.ever.write().insert(id.clone(), name.clone());
         let follower = Follower::new(
             trail,
             opener,
+            Arc::clone(&self.documents) as Arc<dyn cairn_ingest::deliver::Versions>,
             Arc::clone(&self.history),
             clock,
             self.options.clone(),
@@ -237,175 +301,6 @@ impl TrailSet {
             })
     }
 
-    fn log_end(&self) -> Position {
-        Position::at(Partition::embedded(), self.log.end())
-    }
-
-    /// Makes a trail. Its table is opened first, so that a place that cannot be
-    /// written to is refused now and not at the first delivery.
-    pub async fn create(&self, by: &str, new: NewTrail) -> Result<Arc<Follower>, ApiError> {
-        let _one_at_a_time = self.creating.lock().await;
-        if self.names.read().contains_key(&new.name.folded()) {
-            return Err(ApiError::conflict(
-                "trail_exists",
-                format!("a trail named {:?} exists already", new.name),
-            )
-            .hint(format!(
-                "choose another name, or `cairn trail update {}`",
-                new.name
-            )));
-        }
-        if new.backfill && !new.start {
-            return Err(ApiError::invalid(
-                "backfill goes with start: a trail that is not started delivers nothing",
-            ));
-        }
-        let id = TrailId::new(&self.opener.ids.hex128())
-            .map_err(|e| ApiError::invalid(e.to_string()))?;
-        let destination = new.destination.unwrap_or_else(|| Destination {
-            url: format!("{}/{}", self.own_store, keys::trail_table(&new.name, &id)),
-            endpoint: None,
-            region: None,
-        });
-        self.refuse_taken_place(&destination).await?;
-        let status = if new.start {
-            TrailStatus::Enable
-        } else {
-            TrailStatus::Fresh
-        };
-        let version = TrailVersion {
-            id,
-            name: new.name,
-            version: 1,
-            change: TrailChange::Created,
-            at: self.opener.clock.now(),
-            by: by.to_owned(),
-            effective: if new.backfill {
-                Position::default()
-            } else {
-                self.log_end()
-            },
-            status,
-            selector: new.selector,
-            destination,
-            retention_days: new.retention_days,
-        };
-        self.opener.open(&version).await.map_err(|error| {
-            let status = match &error {
-                TableError::Refused { .. } => StatusCode::BAD_REQUEST,
-                _ => StatusCode::UNPROCESSABLE_ENTITY,
-            };
-            ApiError::new(status, "destination_refused", error.to_string())
-                .hint("check the URL, the endpoint and the server's S3 credentials; the place must be empty")
-        })?;
-        self.control
-            .put(ControlKind::Trail, version.id.as_str(), 1, &version)
-            .await?;
-        let trail = Trail::new(vec![version]).map_err(|e| ApiError::invalid(e.to_string()))?;
-        Ok(self.adopt(trail))
-    }
-
-    /// Two trails that write one table would lose each other's place.
-    async fn refuse_taken_place(&self, destination: &Destination) -> Result<(), ApiError> {
-        let wanted = destination.url.trim_end_matches('/');
-        for follower in self.all() {
-            let trail = follower.trail().read().await;
-            let there = &trail.latest().destination;
-            if there.url.trim_end_matches('/') == wanted && there.endpoint == destination.endpoint {
-                let name = &trail.latest().name;
-                return Err(ApiError::conflict(
-                    "destination_taken",
-                    format!("trail {name} has its table there"),
-                )
-                .hint("give each trail a folder or prefix of its own"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes the next version of a trail. It takes effect at the log's end as
-    /// it is while nobody judges rows for this trail.
-    pub async fn change(
-        &self,
-        by: &str,
-        name: &str,
-        change: Change,
-    ) -> Result<Arc<Follower>, ApiError> {
-        let follower = self.find(name)?;
-        {
-            let mut trail = follower.trail().write().await;
-            let old = trail.latest().clone();
-            let mut next = TrailVersion {
-                version: old.version + 1,
-                at: self.opener.clock.now(),
-                by: by.to_owned(),
-                effective: self.log_end(),
-                ..old.clone()
-            };
-            match change {
-                Change::Update { seen, .. } if seen != old.version => {
-                    return Err(ApiError::conflict(
-                        "conflict",
-                        "the trail was changed by somebody else just now",
-                    )
-                    .hint("look at it again, then repeat the change"));
-                }
-                Change::Update {
-                    selector,
-                    retention_days,
-                    ..
-                } => {
-                    next.change = TrailChange::Updated;
-                    next.selector = selector;
-                    next.retention_days = retention_days;
-                }
-                Change::Start { .. } if old.status == TrailStatus::Enable => {
-                    return Ok(Arc::clone(&follower));
-                }
-                Change::Start { backfill } => {
-                    if backfill && old.status != TrailStatus::Fresh {
-                        return Err(ApiError::conflict(
-                            "not_fresh",
-                            "only a trail that was never started can be backfilled",
-                        )
-                        .hint("create another trail with --start --backfill"));
-                    }
-                    next.change = TrailChange::Started;
-                    next.status = TrailStatus::Enable;
-                    if backfill {
-                        next.effective = Position::default();
-                    }
-                }
-                Change::Stop if old.status != TrailStatus::Enable => {
-                    return Ok(Arc::clone(&follower));
-                }
-                Change::Stop => {
-                    next.change = TrailChange::Stopped;
-                    next.status = TrailStatus::Disable;
-                }
-                Change::Delete => {
-                    next.change = TrailChange::Deleted;
-                    next.status = TrailStatus::Disable;
-                }
-            }
-            self.control
-                .put(ControlKind::Trail, next.id.as_str(), next.version, &next)
-                .await?;
-            if next.change == TrailChange::Started && old.status == TrailStatus::Fresh {
-                follower.begin_at(&next.effective);
-            }
-            if next.change == TrailChange::Deleted {
-                self.names.write().remove(&next.name.folded());
-                self.opener.worm.forget(&next.id);
-            }
-            trail
-                .push(next)
-                .map_err(|e| ApiError::conflict("conflict", e.to_string()))?;
-        }
-        follower.changed();
-        Ok(follower)
-    }
-
     /// The least place from which a follower still needs rows in memory.
     pub async fn needed_from(&self) -> Option<Position> {
         let mut least: Option<Position> = None;
@@ -450,3 +345,6 @@ fn lower(a: &Position, b: &Position) -> Position {
     }
     least
 }
+
+#[cfg(test)]
+mod tests;

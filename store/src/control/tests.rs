@@ -56,3 +56,39 @@ async fn a_damaged_document_is_named() {
         .to_string();
     assert!(error.contains("00000000000000000001.json"), "{error}");
 }
+
+#[tokio::test]
+async fn one_list_names_every_document_and_each_can_be_read_alone() {
+    let control = store();
+    let put = async |kind, id: &str, version: u64| {
+        let doc = json!({"id": id, "version": version});
+        control.put(kind, id, version, &doc).await.unwrap();
+    };
+    put(ControlKind::Trail, "t", 2).await;
+    put(ControlKind::Trail, "t", 10).await;
+    put(ControlKind::Token, "t", 1).await;
+    // What others left there is no document.
+    for foreign in ["root/control/token/t/x.json", "root/control/else/t/1.json"] {
+        control
+            .store
+            .put(&Path::from(foreign), "{".into())
+            .await
+            .unwrap();
+    }
+    let keys = control.keys().await.unwrap();
+    let told: Vec<_> = keys.iter().map(|k| (k.kind, k.version)).collect();
+    let wanted = [
+        (ControlKind::Token, 1),
+        (ControlKind::Trail, 2),
+        (ControlKind::Trail, 10),
+    ];
+    assert_eq!(told, wanted);
+    let doc: Value = control.get(&keys[2]).await.unwrap();
+    assert_eq!(doc, json!({"id": "t", "version": 10}));
+    let gone = DocumentKey {
+        version: 11,
+        ..keys[2].clone()
+    };
+    let gone = control.get::<Value>(&gone).await;
+    assert!(matches!(gone, Err(ControlError::Unavailable { .. })));
+}

@@ -119,7 +119,7 @@ impl Wanted {
 }
 
 fn version_json(v: &TrailVersion) -> Value {
-    json!({
+    let mut out = json!({
         "version": v.version,
         "change": v.change,
         "at": v.at.to_rfc3339(),
@@ -132,7 +132,12 @@ fn version_json(v: &TrailVersion) -> Value {
         "categories": among_json(&v.selector.categories),
         "fields": v.selector.fields.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "retention_days": v.retention_days,
-    })
+    });
+    // Those before it, from that number on, never came into force.
+    if let Some(first) = v.replaces {
+        out["replaces"] = json!(first);
+    }
+    out
 }
 
 fn trail_json(trail: &Trail, follower: &Follower) -> Value {

@@ -126,3 +126,132 @@ async fn accounts_come_and_go_and_come_back() {
     );
     assert_eq!(open(&control).await.accounts(), vec![again]);
 }
+
+async fn refresh(registry: &Registry, control: &ControlStore) {
+    let keys = control.keys().await.unwrap();
+    registry.refresh(&keys).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_another_process_changed_is_taken_over() {
+    let control = control();
+    let (a, b) = (open(&control).await, open_other(&control).await);
+    a.create_token("cairn", Role::Admin, Among::All, None)
+        .await
+        .unwrap();
+    let made = a.create_token("cairn", Role::Auditor, Among::All, None);
+    let (token, text) = made.await.unwrap();
+    let account = AccountId::new("111111111111").unwrap();
+    a.add_account("admin", account.clone(), None, false)
+        .await
+        .unwrap();
+    a.set_organization("admin", Some("renamed".to_owned()), None)
+        .await
+        .unwrap();
+    assert!(b.authenticate(&text).is_none() && !b.knows(&account));
+    refresh(&b, &control).await;
+    assert!(b.authenticate(&text).is_some() && b.knows(&account));
+    assert_eq!(b.organization().name, "renamed");
+    b.revoke_token("admin", &token.id).await.unwrap();
+    assert!(a.authenticate(&text).is_some());
+    refresh(&a, &control).await;
+    assert!(a.authenticate(&text).is_none());
+}
+
+/// With ids of its own, as another process has.
+async fn open_other(control: &ControlStore) -> Registry {
+    let ids = Arc::new(Counting(AtomicU64::new(1_000_000)));
+    let opened = Registry::open(control.clone(), Arc::new(FixedClock), ids, "other", None);
+    opened.await.unwrap()
+}
+
+#[tokio::test]
+async fn of_two_changes_at_once_one_goes_through_and_the_other_is_told() {
+    let control = control();
+    let (a, b) = (open(&control).await, open_other(&control).await);
+    let name = |name: &str| Some(name.to_owned());
+    a.set_organization("a", name("of a"), None).await.unwrap();
+    let lost = b.set_organization("b", name("of b"), None).await;
+    assert!(matches!(
+        lost,
+        Err(RegistryError::Control(ControlError::Conflict { .. }))
+    ));
+    assert_eq!(
+        b.organization().name,
+        "of a",
+        "it was read before it was told"
+    );
+    b.set_organization("b", name("of b"), None).await.unwrap();
+
+    // An account that both meet at once is there once, and nobody is bothered.
+    let account = AccountId::new("111111111111").unwrap();
+    let first = a
+        .add_account("x", account.clone(), None, true)
+        .await
+        .unwrap();
+    let second = b
+        .add_account("y", account.clone(), None, true)
+        .await
+        .unwrap();
+    assert_eq!((second.by, second.version), (first.by, 1));
+}
+
+#[tokio::test]
+async fn each_of_two_administrators_cannot_take_back_the_other() {
+    let control = control();
+    let (a, b) = (open(&control).await, open_other(&control).await);
+    let make = async |registry: &Registry| {
+        let made = registry.create_token("cairn", Role::Admin, Among::All, None);
+        made.await.unwrap().0.id
+    };
+    let (first, second) = (make(&a).await, make(&b).await);
+    refresh(&a, &control).await;
+    refresh(&b, &control).await;
+    a.revoke_token("a", &second).await.unwrap();
+    let refused = b.revoke_token("b", &first).await;
+    assert!(matches!(refused, Err(RegistryError::LastAdmin)));
+}
+
+#[tokio::test]
+async fn processes_that_begin_on_an_empty_store_at_once_make_one_token() {
+    let control = control();
+    let (a, b) = tokio::join!(open(&control), open_other(&control));
+    assert_eq!(a.organization(), b.organization());
+    let (ours, theirs) = (a.first_token_text(), b.first_token_text());
+    assert_ne!(ours, theirs);
+    assert!(a.make_first_token("at a".to_owned(), &ours).await.unwrap());
+    assert!(
+        !b.make_first_token("at b".to_owned(), &theirs)
+            .await
+            .unwrap()
+    );
+    assert!(
+        b.authenticate(&ours).is_some(),
+        "who lost knows the winner's"
+    );
+    assert!(b.authenticate(&theirs).is_none());
+    let named: Vec<_> = b.tokens().into_iter().filter_map(|t| t.name).collect();
+    assert_eq!(named, ["at a"]);
+    // A file that was lost is made again; what was in it opens nothing then.
+    let again = a.first_token_text();
+    assert!(a.make_first_token("at a".to_owned(), &again).await.unwrap());
+    assert!(a.authenticate(&again).is_some() && a.authenticate(&ours).is_none());
+}
+
+#[tokio::test]
+async fn a_damaged_document_hides_none_of_the_others() {
+    let control = control();
+    let (a, b) = (open(&control).await, open_other(&control).await);
+    let damaged = serde_json::json!({"no": "account"});
+    let id = "222222222222";
+    control
+        .put(ControlKind::Account, id, 1, &damaged)
+        .await
+        .unwrap();
+    let made = a.create_token("cairn", Role::Auditor, Among::All, None);
+    let (_, text) = made.await.unwrap();
+    let keys = control.keys().await.unwrap();
+    let told = b.refresh(&keys).await.unwrap_err().to_string();
+    assert!(told.contains(id), "{told}");
+    assert!(b.authenticate(&text).is_some());
+}
