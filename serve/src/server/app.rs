@@ -1,36 +1,32 @@
 //! Everything that a running server consists of, put together in one place.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use async_trait::async_trait;
 use cairn_ingest::deliver::DeliverOptions;
 use cairn_ingest::history::History;
-use cairn_ingest::judge::Judged;
-use cairn_ingest::pipeline::{Observer, Pipeline, PipelineError, PipelineHandle, PipelineOptions};
+use cairn_ingest::pipeline::{Pipeline, PipelineError, PipelineHandle, PipelineOptions};
 use cairn_ingest::receive::ReceiveLimits;
 use cairn_ingest::source::{EmbeddedSource, Joined, Source};
-use cairn_ingest::verdict::{Boards, Verdict, Verdicts};
-use cairn_query::{Engine, Limits};
-use cairn_schemas::control::Principal;
-use cairn_schemas::selector::Among;
-use cairn_schemas::{AccountId, Clock, IdSource, Partition, Position, TrailName, keys};
+use cairn_ingest::verdict::{Boards, Verdicts};
+use cairn_query::Engine;
+use cairn_schemas::{Clock, IdSource, Partition, keys};
 use cairn_store::control::ControlStore;
-use cairn_store::log::{EmbeddedLog, LogOptions};
-use cairn_store::objects::{self, ObjectSettings, Opened};
-use cairn_store::table::{Table, TableError, TableOptions, TableSpec};
-use cairn_store::view::{TableName, TableSnapshot, Tables, ViewError};
+use cairn_store::log::EmbeddedLog;
+use cairn_store::objects::{self, ObjectSettings};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::audit::{Act, Audit, Caller};
+use super::audit::Audit;
 use super::intake::{Judges, begun};
+use super::kafka::{self, Ends, Kafka};
 use super::metrics::Metrics;
+use super::node::own_partition;
+use super::observing::{Observing, register_accounts};
+use super::opening::{check_log, open_history, open_log, store_url};
 use super::registry::Registry;
 use super::stores::Worm;
-use super::system_tables;
+use super::tables::make_engine;
 use super::trails::{EmbeddedEnd, Opener, TrailSet};
 use crate::config::Settings;
 

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cairn_ingest::decode::DecodeLimits;
+use cairn_ingest::deliver::LogEnd;
 use cairn_ingest::kafka::{
-    Acceptances, DialectHint, Epoch, Epochs, EpochsError, KafkaBoard, KafkaEnd, KafkaOptions,
-    KafkaProducer, KafkaSecurity, KafkaSource, Mechanism, OnBadRecord, PartitionState,
-    PartitionStatus, Protocol, Secret, TopicId, TopicRule,
+    Acceptances, DialectHint, Epoch, Epochs, EpochsError, KafkaDeps, KafkaEnds, KafkaHandle,
+    KafkaOptions, KafkaProducer, KafkaSecurity, KafkaSource, Mechanism, OnBadRecord,
+    PartitionState, PartitionStatus, Protocol, Secret, StoppedReason, TopicId, TopicRule,
 };
+use cairn_ingest::receive::ReceiveLimits;
 use cairn_schemas::control::{Acceptance, ControlKind, Principal, TopicLife};
-use cairn_schemas::{Clock, Partition};
+use cairn_schemas::{Clock, Partition, Position};
 use cairn_store::control::{ControlError, ControlStore};
 use parking_lot::RwLock;
 use serde_json::{Value, json};
@@ -20,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::app::Shared;
 use super::audit::{Act, Caller};
+use super::trails::EmbeddedEnd;
 use crate::config::{self, Role, Settings};
 
 /// What the server holds of Kafka.
@@ -27,10 +31,12 @@ use crate::config::{self, Role, Settings};
 pub struct Kafka {
     /// Writes what comes over HTTP.
     pub producer: KafkaProducer,
-    /// How the partitions stand.
-    pub board: Arc<KafkaBoard>,
+    /// The topic where it goes.
+    pub intake_topic: String,
+    /// What this process reads; nothing in the role that only answers.
+    pub reader: Option<KafkaHandle>,
     /// Where the topics end.
-    pub end: KafkaEnd,
+    pub ends: KafkaEnds,
     /// What administrators have accepted.
     pub accepted: Arc<Accepted>,
 }
@@ -45,7 +51,7 @@ pub async fn open(
     if !settings.kafka.is_on() {
         return Ok(None);
     }
-    let options = options(&settings.kafka, settings.server.max_event_bytes);
+    let options = options(&settings.kafka);
     options.check()?;
     let accepted = Arc::new(Accepted::new(control.clone(), Arc::clone(clock)));
     accepted.refresh().await?;
@@ -53,32 +59,74 @@ pub async fn open(
         control: control.clone(),
         clock: Arc::clone(clock),
     });
-    let producer = KafkaProducer::new(&options)?;
-    producer
-        .ensure_intake_topic(settings.kafka.intake_partitions)
-        .await?;
-    let board = Arc::new(KafkaBoard::default());
-    let source = match settings.server.role {
-        Role::Query => None,
-        Role::All | Role::Ingest => Some(KafkaSource::new(
-            options.clone(),
-            Arc::clone(&epochs),
-            Arc::clone(&accepted) as Arc<dyn Acceptances>,
-            Arc::clone(clock),
-            Arc::clone(&board),
-        )?),
+    let producer = KafkaProducer::open(&options, Arc::clone(&epochs))?;
+    let partitions = i32::try_from(settings.kafka.intake_partitions).unwrap_or(i32::MAX);
+    if let Err(error) = producer.ensure_intake_topic(partitions).await {
+        // Questions can be asked all the same; the door says so when it is used.
+        tracing::warn!(error, "events over HTTP are refused until Kafka answers");
+    }
+    let ends = KafkaEnds::open(&options, Arc::clone(&epochs))?;
+    let deps = KafkaDeps {
+        clock: Arc::clone(clock),
+        epochs,
+        acceptances: Arc::clone(&accepted) as Arc<dyn Acceptances>,
+        decode: DecodeLimits {
+            max_event: usize::try_from(settings.server.max_event_bytes).unwrap_or(usize::MAX),
+            ..DecodeLimits::default()
+        },
+        receive: ReceiveLimits::default(),
     };
-    let end = KafkaEnd::new(&options, epochs)?;
+    let (source, reader) = match settings.server.role {
+        Role::Query => (None, None),
+        Role::All | Role::Ingest => {
+            let (source, handle) = KafkaSource::open(&options, deps)?;
+            (Some(source), Some(handle))
+        }
+    };
     let kafka = Kafka {
         producer,
-        board,
-        end,
+        intake_topic: settings.kafka.intake_topic.clone(),
+        reader,
+        ends,
         accepted,
     };
     Ok(Some((kafka, source)))
 }
 
-fn options(settings: &config::Kafka, max_event: u64) -> KafkaOptions {
+impl Kafka {
+    /// The intake topic's partitions that this process reads: what goes there
+    /// can be answered with a verdict.
+    pub fn own_intake(&self) -> Vec<i32> {
+        let status = self.reader.as_ref().map(|r| r.board().status());
+        let partitions = status.map(|s| s.partitions).unwrap_or_default();
+        let reading = |p: &&PartitionStatus| {
+            p.topic == self.intake_topic && p.state == PartitionState::Reading
+        };
+        partitions.iter().filter(reading).map(|p| p.partition).collect()
+    }
+}
+
+/// The end of every log that this process knows of.
+#[derive(Debug)]
+pub struct Ends {
+    /// Its own.
+    pub embedded: EmbeddedEnd,
+    /// Kafka's.
+    pub kafka: Option<Arc<Kafka>>,
+}
+
+#[async_trait]
+impl LogEnd for Ends {
+    async fn end(&self) -> Result<Position, String> {
+        let mut end = self.embedded.end().await?;
+        if let Some(kafka) = &self.kafka {
+            end.merge(&kafka.ends.end().await?);
+        }
+        Ok(end)
+    }
+}
+
+fn options(settings: &config::Kafka) -> KafkaOptions {
     let secret = |s: &Option<config::Secret>| s.as_ref().map(|s| Secret(s.expose().to_owned()));
     let hint = |topic: &str| {
         let rule = settings.dialects.iter().find(|(name, _)| name == topic);
@@ -124,7 +172,6 @@ fn options(settings: &config::Kafka, max_event: u64) -> KafkaOptions {
         },
         session_timeout: settings.session_timeout,
         properties: settings.properties.clone(),
-        max_event: usize::try_from(max_event).unwrap_or(usize::MAX),
         ..KafkaOptions::default()
     }
 }
@@ -256,10 +303,33 @@ pub fn partition_of(status: &PartitionStatus) -> Partition {
     }
 }
 
+/// A reason in one sentence.
+fn told_of(reason: &StoppedReason) -> String {
+    match reason {
+        StoppedReason::Gap { from, to } => format!(
+            "the records at the offsets {from} to {} were gone before they were read",
+            to - 1
+        ),
+        StoppedReason::Truncated { committed, end } => format!(
+            "the log ends at {end}, and records up to {} were read from it",
+            committed - 1
+        ),
+        StoppedReason::BadRecord {
+            offset,
+            code,
+            detail,
+        } => format!("the record at offset {offset} is no event ({code}: {detail})"),
+        StoppedReason::Error { detail } => detail.clone(),
+    }
+}
+
 /// What `/v1/status` tells.
 pub fn status(kafka: &Kafka, clock: &dyn Clock) -> Value {
     let now = clock.now();
-    let status = kafka.board.status();
+    let Some(reader) = &kafka.reader else {
+        return json!({"partitions": []});
+    };
+    let status = reader.board().status();
     let partitions: Vec<Value> = status
         .partitions
         .iter()
@@ -279,7 +349,7 @@ pub fn status(kafka: &Kafka, clock: &dyn Clock) -> Value {
                 PartitionState::Paused => shown["state"] = json!("paused"),
                 PartitionState::Stopped { reason, what_to_do } => {
                     shown["state"] = json!("stopped");
-                    shown["reason"] = json!(reason.to_string());
+                    shown["reason"] = json!(told_of(reason));
                     shown["what_to_do"] = json!(what_to_do);
                     shown["stopped_at"] = json!(reason.acceptable_at());
                 }
@@ -306,17 +376,18 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Makes an event of every partition that stops, and keeps the metrics.
 pub async fn watch(app: Shared, stop: CancellationToken) {
     let Some(kafka) = &app.kafka else { return };
+    let Some(reader) = &kafka.reader else { return };
     let mut told: BTreeSet<(Partition, String)> = BTreeSet::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(LOOK) => {}
         }
-        let status = kafka.board.status();
+        let status = reader.board().status();
         let mut stopped = BTreeSet::new();
         for partition in &status.partitions {
             if let PartitionState::Stopped { reason, .. } = &partition.state {
-                stopped.insert((partition_of(partition), reason.to_string()));
+                stopped.insert((partition_of(partition), told_of(reason)));
             }
         }
         if !stopped.is_empty()

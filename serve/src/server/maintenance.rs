@@ -21,10 +21,8 @@ pub async fn tidy(app: Shared, stop: CancellationToken) {
             changed = committed.changed() => if changed.is_err() { return },
         }
         let below = app.history.committed().of(&app.partition);
-        if let Some(kafka) = &app.kafka {
-            let committed = app.history.committed();
-            kafka.board.committed(&committed);
-            kafka.reader.report(&committed);
+        if let Some(reader) = app.kafka.as_ref().and_then(|k| k.reader.as_ref()) {
+            reader.report(&app.history.committed());
         }
         if let Err(error) = app.log.trim(below).await {
             tracing::warn!(error = %error, "the log could not be trimmed");

@@ -25,7 +25,7 @@ pub mod maintenance;
 pub mod metrics;
 pub mod node;
 mod observing;
-mod opening;
+pub(crate) mod opening;
 pub mod registry;
 pub mod reload;
 pub mod room;

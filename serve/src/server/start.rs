@@ -88,6 +88,7 @@ async fn serve(
     let tidy = tokio::spawn(maintenance::tidy(Arc::clone(&app), stop.clone()));
     let learning = tokio::spawn(reload::follow(Arc::clone(&app), stop.clone()));
     let upkeep = tokio::spawn(maintenance::keep_up(Arc::clone(&app), stop.clone()));
+    let watching = tokio::spawn(kafka::watch(Arc::clone(&app), stop.clone()));
     let doors = tokio::spawn(doors::serve(
         listener,
         router(Arc::clone(&app)),
@@ -109,6 +110,7 @@ async fn serve(
     doors.await?;
     upkeep.abort();
     learning.abort();
+    watching.abort();
     background.stop.cancel();
     let last = async {
         let pipeline = match ended {
@@ -116,6 +118,10 @@ async fn serve(
             None => background.pipeline.await,
         };
         app.trails.stopped().await;
+        // Others take the partitions over at once, and not after a time-out.
+        if let Some(reader) = app.kafka.as_ref().and_then(|k| k.reader.as_ref()) {
+            reader.closed().await;
+        }
         pipeline
     };
     let outcome = match tokio::time::timeout(COMMIT_GRACE, last).await {

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use cairn_ingest::kafka::{SendError, SendFailure};
 use cairn_query::QueryError;
 use cairn_store::control::ControlError;
 use cairn_store::log::LogError;
@@ -137,6 +138,20 @@ impl From<ControlError> for ApiError {
                 error.to_string(),
             ),
         }
+    }
+}
+
+impl From<SendError> for ApiError {
+    fn from(error: SendError) -> Self {
+        let failures = || error.results.iter().filter_map(|r| r.as_ref().err());
+        let hint = "send all of it again in a moment: what was kept is recognised and counts once";
+        if failures().any(|f| *f == SendFailure::TooLarge) {
+            return Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", error.to_string());
+        }
+        if failures().all(|f| *f == SendFailure::Busy) {
+            return Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", error.to_string()).hint(hint);
+        }
+        Self::unavailable(error.to_string()).hint(hint)
     }
 }
 

@@ -303,7 +303,10 @@ async fn append_and_wait(
     payloads: Vec<Bytes>,
 ) -> Result<Vec<Receipt>, ApiError> {
     let places = match &app.kafka {
-        Some(kafka) => kafka.producer.send(&envelope, payloads).await?,
+        Some(kafka) => {
+            let own = kafka.own_intake();
+            kafka.producer.send(&envelope, payloads, Some(&own)).await?
+        }
         None => {
             let range = app.log.append(envelope, payloads).await?;
             range

@@ -167,7 +167,8 @@ fn behind(head: &Position, at: &Position) -> i64 {
 pub async fn flush_all(app: &App) -> Result<Position, ApiError> {
     let mut target = Position::at(app.partition.clone(), app.log.end());
     if let Some(kafka) = &app.kafka {
-        target.merge(&kafka.end.end().await?);
+        let end = kafka.ends.end().await.map_err(ApiError::unavailable)?;
+        target.merge(&end);
     }
     if !app.pipeline.flush(target.clone()).await {
         return Err(ApiError::unavailable(
