@@ -156,6 +156,7 @@ impl App {
         let accounts_task = tokio::spawn(registering);
         let observer = Observing {
             metrics: Arc::clone(&metrics),
+            clock: Arc::clone(&ambient.clock),
             accounts,
         };
         let judges = Judges {

@@ -384,6 +384,7 @@ pub async fn watch(app: Shared, stop: CancellationToken) {
             () = tokio::time::sleep(LOOK) => {}
         }
         let status = reader.board().status();
+        measure(&app, &status.partitions);
         let mut stopped = BTreeSet::new();
         for partition in &status.partitions {
             if let PartitionState::Stopped { reason, .. } = &partition.state {
@@ -404,6 +405,32 @@ pub async fn watch(app: Shared, stop: CancellationToken) {
             record(&app, "SourceResumed", partition, reason).await;
         }
         told = stopped;
+    }
+}
+
+fn measure(app: &Shared, partitions: &[PartitionStatus]) {
+    let m = &app.metrics;
+    // What has moved to another process is shown by that one.
+    m.kafka_lag.reset();
+    m.kafka_lag_seconds.reset();
+    m.kafka_committed.reset();
+    m.kafka_stopped.reset();
+    let now = app.clock.now();
+    for p in partitions {
+        let name = partition_of(p).to_string();
+        let label = [name.as_str()];
+        let committed = p.committed.unwrap_or(p.next);
+        m.kafka_lag
+            .with_label_values(&label)
+            .set((p.log_end - committed).max(0));
+        m.kafka_lag_seconds
+            .with_label_values(&label)
+            .set(p.lag_seconds(now).unwrap_or(0.0));
+        m.kafka_committed.with_label_values(&label).set(committed);
+        let stopped = matches!(p.state, PartitionState::Stopped { .. });
+        m.kafka_stopped
+            .with_label_values(&label)
+            .set(i64::from(stopped));
     }
 }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
 
@@ -30,6 +30,18 @@ pub struct Metrics {
     pub queries: IntCounterVec,
     /// How long queries take.
     pub query_seconds: Histogram,
+    /// From the timestamp of a Kafka record until SQL shows it.
+    pub visible_seconds: Histogram,
+    /// Records of a Kafka partition that history has not committed.
+    pub kafka_lag: IntGaugeVec,
+    /// Seconds that reading a Kafka partition is behind.
+    pub kafka_lag_seconds: GaugeVec,
+    /// Where history stands in a Kafka partition.
+    pub kafka_committed: IntGaugeVec,
+    /// Whether a Kafka partition is stopped.
+    pub kafka_stopped: IntGaugeVec,
+    /// The moment of the last commit to history, in seconds since 1970.
+    pub last_commit: IntGauge,
     /// The log's next offset.
     pub log_end: IntGauge,
     /// Records that are durable and not judged yet.
@@ -74,6 +86,17 @@ fn gauges(
     label: &str,
 ) -> Result<IntGaugeVec, prometheus::Error> {
     let metric = IntGaugeVec::new(Opts::new(name, help), &[label])?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn float_gauges(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    label: &str,
+) -> Result<GaugeVec, prometheus::Error> {
+    let metric = GaugeVec::new(Opts::new(name, help), &[label])?;
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
 }
@@ -129,6 +152,40 @@ impl Metrics {
             )?,
             queries: counters(&r, "cairn_queries_total", "Queries by outcome.", "outcome")?,
             query_seconds: seconds(&r, "cairn_query_seconds", "Duration of queries.")?,
+            visible_seconds: seconds(
+                &r,
+                "cairn_kafka_visible_seconds",
+                "From the timestamp of a Kafka record until SQL shows it.",
+            )?,
+            kafka_lag: gauges(
+                &r,
+                "cairn_kafka_lag_records",
+                "Records of a Kafka partition that history has not committed.",
+                "partition",
+            )?,
+            kafka_lag_seconds: float_gauges(
+                &r,
+                "cairn_kafka_lag_seconds",
+                "Seconds that reading a Kafka partition is behind.",
+                "partition",
+            )?,
+            kafka_committed: gauges(
+                &r,
+                "cairn_kafka_committed_offset",
+                "The next offset that history has not committed.",
+                "partition",
+            )?,
+            kafka_stopped: gauges(
+                &r,
+                "cairn_kafka_stopped",
+                "1 where a Kafka partition is stopped; cairn source list says why.",
+                "partition",
+            )?,
+            last_commit: gauge(
+                &r,
+                "cairn_history_last_commit_timestamp_seconds",
+                "The moment of the last commit to history.",
+            )?,
             log_end: gauge(
                 &r,
                 "cairn_log_end_offset",

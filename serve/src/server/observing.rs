@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
 use cairn_ingest::judge::Judged;
 use cairn_ingest::pipeline::Observer;
 use cairn_ingest::verdict::Verdict;
 use cairn_schemas::control::Principal;
-use cairn_schemas::{AccountId, Position};
+use cairn_schemas::{AccountId, Clock, Position};
 use cairn_store::table::TableError;
 use tokio::sync::mpsc;
 
@@ -19,6 +21,7 @@ use super::registry::Registry;
 #[derive(Debug)]
 pub(super) struct Observing {
     pub(super) metrics: Arc<Metrics>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) accounts: mpsc::UnboundedSender<(AccountId, String)>,
 }
 
@@ -47,6 +50,10 @@ impl Observer for Observing {
             .with_label_values(&["duplicate"])
             .inc_by(duplicate);
         self.metrics.conflicts.inc_by(judged.conflicts);
+        if let Some(produced) = newest_time(&judged.stretch.rows) {
+            let took = (self.clock.now().0 - produced).max(0);
+            self.metrics.visible_seconds.observe(took as f64 / 1e6);
+        }
         for account in &judged.new_accounts {
             // The receiver lives as long as the server; after it nobody counts.
             let _ = self.accounts.send((account.clone(), judged.sender.clone()));
@@ -56,12 +63,20 @@ impl Observer for Observing {
     fn committed(&self, _: &Position, took: Duration) {
         self.metrics.commits.with_label_values(&["ok"]).inc();
         self.metrics.commit_seconds.observe(took.as_secs_f64());
+        self.metrics.last_commit.set(self.clock.now().0 / 1_000_000);
     }
 
     fn commit_failed(&self, error: &TableError) {
         self.metrics.commits.with_label_values(&["failed"]).inc();
         tracing::warn!(error = %error, "commit to history failed, trying again");
     }
+}
+
+/// The timestamp of the newest record that has one.
+fn newest_time(rows: &RecordBatch) -> Option<i64> {
+    let times = rows.column_by_name("log_time")?;
+    let times = times.as_primitive_opt::<TimestampMicrosecondType>()?;
+    times.iter().next_back().flatten()
 }
 
 /// Adds the accounts that intake met to the organization. A document that

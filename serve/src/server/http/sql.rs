@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use super::auth::Authenticated;
 use super::error::ApiError;
 use super::formats::{Encode, Format};
+use crate::config;
 use crate::server::app::{App, Shared};
 use crate::server::audit::Act;
 
@@ -75,6 +76,14 @@ pub async fn post(
     asked
         .needs(&app, &[Role::Auditor, Role::Admin], "Query")
         .await?;
+    if app.settings.server.role == config::Role::Ingest {
+        return Err(ApiError::new(
+            StatusCode::NOT_FOUND,
+            "other_role",
+            "this process takes events in and answers no questions",
+        )
+        .hint("ask one that runs with --role query, or with no role"));
+    }
     let Json(question) = body.map_err(|e| {
         ApiError::invalid(e.body_text())
             .hint("send {\"query\": \"SELECT ...\"} as application/json")
