@@ -1,0 +1,18 @@
+//! Kafka's topics as a source, against a real broker.
+//!
+//! These tests are ignored in a plain `cargo test`. `./test` starts a broker and
+//! runs them with `--ignored`; by hand:
+//!
+//! ```text
+//! deploy/scripts/kafka start /tmp/k --port 29092
+//! CAIRN_TEST_KAFKA=127.0.0.1:29092 cargo test -p cairn-ingest --test kafka -- --ignored
+//! ```
+//!
+//! Without the variable they fail.
+
+#![allow(missing_docs)]
+
+#[path = "kafka/consume.rs"]
+mod consume;
+#[path = "kafka/harness.rs"]
+mod harness;
