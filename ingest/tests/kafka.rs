@@ -12,7 +12,17 @@
 
 #![allow(missing_docs)]
 
+#[path = "kafka/change.rs"]
+mod change;
 #[path = "kafka/consume.rs"]
 mod consume;
+#[path = "kafka/door.rs"]
+mod door;
 #[path = "kafka/harness.rs"]
 mod harness;
+#[path = "kafka/holes.rs"]
+mod holes;
+#[path = "kafka/pressure.rs"]
+mod pressure;
+#[path = "kafka/secure.rs"]
+mod secure;

@@ -8,11 +8,11 @@ use cairn_schemas::{Clock, Partition, Position};
 use super::board::{KafkaBoard, PartitionState, PartitionStatus, StoppedReason};
 use super::client::{Cluster, Extent, Extents};
 use super::epochs::{Acceptances, Epoch, Epochs};
-use super::poll::{Plan, Track};
 use super::record;
 use super::shared::Stopped;
 use super::topic_id::TopicId;
 use super::topics::{Rules, TopicRule};
+use super::track::{Plan, Track};
 use crate::source::Received;
 
 /// What a plan is made with.
@@ -46,58 +46,12 @@ enum Verdict {
 }
 
 impl Planner {
-    /// What the cluster says of `topics`. A topic that does not exist, or
-    /// cannot be begun yet, is missing.
-    ///
-    /// # Errors
-    ///
-    /// The cluster, or the epochs, cannot be asked now.
+    /// See [`look`].
     pub(super) async fn topics(
         &self,
         topics: BTreeSet<String>,
     ) -> Result<BTreeMap<String, Topic>, String> {
-        let cluster = Arc::clone(&self.cluster);
-        let seen = tokio::task::spawn_blocking(move || {
-            let names: Vec<String> = topics.into_iter().collect();
-            let mut seen = Vec::new();
-            for (topic, id) in cluster.ids(&names)? {
-                let count = cluster.partitions(&topic)?.unwrap_or(0);
-                let numbers: Vec<i32> = (0..count).collect();
-                let extents = cluster.extents(&topic, &numbers)?;
-                seen.push((topic, id, extents));
-            }
-            Ok(seen)
-        });
-        let seen = seen.await.map_err(|error| error.to_string())?;
-        let seen = seen.map_err(|error: rdkafka::error::KafkaError| error.to_string())?;
-        let mut out = BTreeMap::new();
-        for (topic, id, extents) in seen {
-            match self.epoch(&topic, id, &extents).await? {
-                Some(epoch) => {
-                    out.insert(topic, Topic { id, epoch, extents });
-                }
-                None => self.board.client_error(&format!(
-                    "the new topic {topic} is not read before all of its partitions answer"
-                )),
-            }
-        }
-        Ok(out)
-    }
-
-    /// `None` for a new topic while one of its partitions does not answer: a
-    /// start that is not known could later pass for a gap, or hide one.
-    async fn epoch(
-        &self,
-        topic: &str,
-        id: TopicId,
-        extents: &Extents,
-    ) -> Result<Option<Epoch>, String> {
-        let start = |(number, extent): (&i32, &Result<Extent, String>)| {
-            Some((*number, extent.as_ref().ok()?.start))
-        };
-        let starts: Option<BTreeMap<i32, i64>> = extents.iter().map(start).collect();
-        let epoch = self.epochs.epoch_of(topic, id, starts.as_ref()).await;
-        epoch.map_err(|error| error.to_string())
+        look(&self.cluster, &*self.epochs, &self.board, topics).await
     }
 
     /// What to read of `group`, and everything that the group gives to this
@@ -230,6 +184,53 @@ impl Planner {
         let accepted = self.acceptances.accepted(partition, from);
         judge(from, extent, accepted)
     }
+}
+
+/// What the cluster says of `topics`. A topic that does not exist, or cannot be
+/// begun yet, is missing.
+///
+/// # Errors
+///
+/// The cluster, or the epochs, cannot be asked now.
+pub(super) async fn look(
+    cluster: &Arc<Cluster>,
+    epochs: &dyn Epochs,
+    board: &KafkaBoard,
+    topics: BTreeSet<String>,
+) -> Result<BTreeMap<String, Topic>, String> {
+    let cluster = Arc::clone(cluster);
+    let seen = tokio::task::spawn_blocking(move || {
+        let names: Vec<String> = topics.into_iter().collect();
+        let mut seen = Vec::new();
+        for (topic, id) in cluster.ids(&names)? {
+            let count = cluster.partitions(&topic)?.unwrap_or(0);
+            let numbers: Vec<i32> = (0..count).collect();
+            let extents = cluster.extents(&topic, &numbers)?;
+            seen.push((topic, id, extents));
+        }
+        Ok(seen)
+    });
+    let seen = seen.await.map_err(|error| error.to_string())?;
+    let seen = seen.map_err(|error: rdkafka::error::KafkaError| error.to_string())?;
+    let mut out = BTreeMap::new();
+    for (topic, id, extents) in seen {
+        let start = |(number, extent): (&i32, &Result<Extent, String>)| {
+            Some((*number, extent.as_ref().ok()?.start))
+        };
+        // Without every start a new topic is not begun: one that is not known
+        // could later pass for a gap, or hide one.
+        let starts: Option<BTreeMap<i32, i64>> = extents.iter().map(start).collect();
+        let epoch = epochs.epoch_of(&topic, id, starts.as_ref()).await;
+        match epoch.map_err(|error| error.to_string())? {
+            Some(epoch) => {
+                out.insert(topic, Topic { id, epoch, extents });
+            }
+            None => board.client_error(&format!(
+                "the new topic {topic} is not read before all of its partitions answer"
+            )),
+        }
+    }
+    Ok(out)
 }
 
 fn judge(from: i64, extent: Extent, accepted: bool) -> Verdict {

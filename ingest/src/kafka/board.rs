@@ -140,7 +140,8 @@ pub struct KafkaStatus {
     pub errors: u64,
     /// The last of them.
     pub last_error: Option<String>,
-    /// Names of the configuration that no topic has yet.
+    /// Topics of the configuration that do not exist, or that this client may
+    /// not see.
     pub missing_topics: Vec<String>,
 }
 
@@ -289,3 +290,6 @@ struct PartitionStatistics {
 struct GroupStatistics {
     join_state: String,
 }
+
+#[cfg(test)]
+mod tests;

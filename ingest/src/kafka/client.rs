@@ -85,7 +85,8 @@ impl Cluster {
         while self.client.poll(Duration::ZERO).is_some() {}
     }
 
-    /// The ids of `topics`; a topic that does not exist is missing.
+    /// The ids of `topics`; a topic that does not exist, or may not be seen, is
+    /// missing.
     ///
     /// # Errors
     ///
@@ -97,7 +98,7 @@ impl Cluster {
                 Ok(id) => {
                     ids.insert(topic, id);
                 }
-                Err(RDKafkaErrorCode::UnknownTopicOrPartition) => {}
+                Err(code) if absent(code) => {}
                 Err(code) => return Err(KafkaError::MetadataFetch(code)),
             }
         }
@@ -129,7 +130,8 @@ impl Cluster {
         Ok(out)
     }
 
-    /// How many partitions `topic` has; `None` when there is no such topic.
+    /// How many partitions `topic` has; `None` when there is no such topic, or
+    /// this client may not see it.
     pub(super) fn partitions(&self, topic: &str) -> KafkaResult<Option<i32>> {
         let metadata = self.client.fetch_metadata(Some(topic), PATIENCE)?;
         let Some(found) = metadata.topics().iter().find(|t| t.name() == topic) else {
@@ -137,9 +139,7 @@ impl Cluster {
         };
         match found.error().map(RDKafkaErrorCode::from) {
             None => Ok(i32::try_from(found.partitions().len()).ok()),
-            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-                Ok(None)
-            }
+            Some(code) if absent(code) => Ok(None),
             Some(code) => Err(KafkaError::MetadataFetch(code)),
         }
     }
@@ -189,4 +189,14 @@ impl Cluster {
         };
         Ok(answer.elements().into_iter().map(one).collect())
     }
+}
+
+/// Whether a topic with this error is as good as none: others go on.
+fn absent(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+    )
 }

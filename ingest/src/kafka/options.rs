@@ -193,6 +193,9 @@ pub enum OptionsError {
     Property(String),
 }
 
+/// The most bytes of a record of the intake topic.
+pub(super) const MAX_MESSAGE: &str = "2097152";
+
 const PROMISE: &str = "what is read and kept exactly once depends on it, so leave it out";
 const ELSEWHERE: &str = "it has a setting of its own, use that";
 
@@ -349,8 +352,16 @@ impl KafkaOptions {
             .set("acks", "all")
             .set("enable.idempotence", "true")
             .set("delivery.timeout.ms", "20000")
-            .set("queue.buffering.max.kbytes", "65536")
-            .set("linger.ms", "2");
+            .set("queue.buffering.max.kbytes", "65536");
+        for (name, value) in [
+            ("linger.ms", "2"),
+            // The largest event, and its envelope.
+            ("message.max.bytes", MAX_MESSAGE),
+        ] {
+            if !self.properties.contains_key(name) {
+                config.set(name, value);
+            }
+        }
         config
     }
 }

@@ -2,16 +2,14 @@
 //! what it polls after an assignment is of that assignment: librdkafka drops
 //! what an older one fetched.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_schemas::{Clock, Micros, Partition};
-use cairn_store::log::Envelope;
+use cairn_schemas::{Clock, Micros};
 use rdkafka::consumer::Consumer;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::board::{KafkaBoard, StoppedReason};
@@ -20,9 +18,7 @@ use super::epochs::Acceptances;
 use super::raw::{Event, EventQueue, Message};
 use super::record::{self, Limits};
 use super::shared::{Shared, Stopped};
-use super::topic_id::TopicId;
-use super::topics::TopicRule;
-use crate::source::{Received, Record};
+use super::track::{Batch, Command, Halted, Plan, Track};
 
 /// How long the group waits for the pipeline to commit before partitions are
 /// given up anyway.
@@ -33,68 +29,6 @@ const POLL: Duration = Duration::from_millis(100);
 const BATCH_BYTES: usize = 1 << 20;
 /// How long a partition that the brokers would not serve is left alone.
 const AFTER_FAULT: Duration = Duration::from_secs(10);
-
-/// What `begin` asks of the poller.
-pub(super) enum Command {
-    /// Read nothing more; if partitions were taken away, give them up now.
-    Halt(oneshot::Sender<Halted>),
-    /// Read this, if nothing changed since the `Halt` of `round`.
-    Start {
-        round: u64,
-        plan: Plan,
-        done: oneshot::Sender<Result<bool, String>>,
-    },
-}
-
-/// The answer to [`Command::Halt`].
-#[derive(Debug)]
-pub(super) struct Halted {
-    /// Counts what the group says.
-    pub(super) round: u64,
-    /// What the group gives to this process.
-    pub(super) group: Vec<(String, i32)>,
-}
-
-/// What to read from where.
-#[derive(Debug, Default)]
-pub(super) struct Plan {
-    pub(super) tracks: Vec<(String, Track)>,
-    /// What comes first: gaps that were accepted, starts that are not 0.
-    pub(super) first: Vec<Received>,
-    pub(super) ids: BTreeMap<String, TopicId>,
-    pub(super) stopped: Vec<Stopped>,
-    /// Something cannot be read yet that waiting mends.
-    pub(super) incomplete: bool,
-}
-
-/// One partition that is read.
-#[derive(Debug)]
-pub(super) struct Track {
-    pub(super) partition: Partition,
-    /// The next offset.
-    pub(super) next: i64,
-    /// `None`: the intake topic.
-    pub(super) rule: Option<Arc<TopicRule>>,
-    /// Nothing more is read of it.
-    halted: bool,
-    /// The envelope of this batch.
-    envelope: Option<Arc<Envelope>>,
-    /// Its newest stretch in the batch.
-    open: Option<usize>,
-}
-
-impl Track {
-    pub(super) fn new(partition: Partition, next: i64, rule: Option<Arc<TopicRule>>) -> Self {
-        Self {
-            partition,
-            next,
-            rule,
-            halted: false,
-            envelope: None,
-            open: None,
-        }
-    }
-}
 
 pub(super) struct Poller {
     pub(super) queue: Arc<EventQueue>,
@@ -113,14 +47,6 @@ pub(super) struct Poller {
     /// Until when the partitions that were taken away are held.
     revoke_by: Option<Instant>,
     paused: bool,
-}
-
-/// What was polled and is not handed on yet.
-#[derive(Default)]
-struct Batch {
-    received: Vec<Received>,
-    bytes: usize,
-    now: Micros,
 }
 
 pub(super) struct PollerParts {
@@ -306,10 +232,18 @@ impl Poller {
             self.event(polled.read());
         }
         let batch = std::mem::take(&mut self.batch);
-        for partitions in self.tracks.values_mut() {
-            for track in partitions.values_mut() {
-                track.open = None;
+        for (topic, partitions) in &mut self.tracks {
+            for (number, track) in partitions.iter_mut() {
+                if track.open.take().is_none() {
+                    continue;
+                }
                 track.envelope = None;
+                let (next, time) = (track.next, track.time.take());
+                self.board.update(topic, *number, |status| {
+                    status.next = next;
+                    status.log_end = status.log_end.max(next);
+                    status.last_time = time.or(status.last_time);
+                });
             }
         }
         self.shared.push(batch.received);
@@ -420,12 +354,7 @@ impl Poller {
         let next = message.offset + 1;
         self.batch.add(track, next, envelope, records);
         let time = message.timestamp.map(|ms| Micros(ms.saturating_mul(1000)));
-        self.board
-            .update(message.topic, message.partition, |status| {
-                status.next = next;
-                status.log_end = status.log_end.max(next);
-                status.last_time = time.or(status.last_time);
-            });
+        track.time = time.or(track.time);
     }
 
     /// All records below `offset` were polled, and there the partition ended:
@@ -443,10 +372,6 @@ impl Poller {
         let fresh = || Arc::new(record::topic_envelope(topic, rule, self.batch.now));
         let envelope = Arc::clone(track.envelope.get_or_insert_with(fresh));
         self.batch.add(track, offset, envelope, Vec::new());
-        self.board.update(topic, partition, |status| {
-            status.next = offset;
-            status.log_end = status.log_end.max(offset);
-        });
     }
 
     fn fault(
@@ -501,31 +426,5 @@ impl Poller {
         list.add_partition(topic, partition);
         // Spares the broker; what comes anyhow is dropped.
         let _ = self.queue.consumer().pause(&list);
-    }
-}
-
-impl Batch {
-    /// Adds what `track` has up to `next`, to its newest stretch if the
-    /// envelope is the same.
-    fn add(&mut self, track: &mut Track, next: i64, envelope: Arc<Envelope>, records: Vec<Record>) {
-        self.bytes += records.iter().map(|r| r.bytes.len() + 64).sum::<usize>();
-        let open = track.open.and_then(|index| self.received.get_mut(index));
-        match open {
-            Some(open) if records.is_empty() || open.envelope == envelope => {
-                open.next = next;
-                open.records.extend(records);
-            }
-            _ => {
-                track.open = Some(self.received.len());
-                self.received.push(Received {
-                    partition: track.partition.clone(),
-                    first: track.next,
-                    next,
-                    envelope,
-                    records,
-                });
-            }
-        }
-        track.next = next;
     }
 }

@@ -143,8 +143,9 @@ impl Polled {
         // the type that it belongs to only.
         unsafe {
             match rd::rd_kafka_event_type(event) {
-                rd::RD_KAFKA_EVENT_FETCH => message(rd::rd_kafka_event_message_next(event))
-                    .map_or(Event::Other, Event::Message),
+                rd::RD_KAFKA_EVENT_FETCH => {
+                    message(rd::rd_kafka_event_message_next(event)).unwrap_or(Event::Other)
+                }
                 rd::RD_KAFKA_EVENT_ERROR => error(event),
                 rd::RD_KAFKA_EVENT_REBALANCE => rebalance(event),
                 rd::RD_KAFKA_EVENT_STATS => {
@@ -189,7 +190,7 @@ unsafe fn slice<'e>(data: *const c_void, len: usize) -> Option<&'e [u8]> {
 /// # Safety
 ///
 /// `message` is null or a message whose event lives for `'e`.
-unsafe fn message<'e>(message: *const rd::rd_kafka_message_t) -> Option<Message<'e>> {
+unsafe fn message<'e>(message: *const rd::rd_kafka_message_t) -> Option<Event<'e>> {
     // SAFETY: by the contract; the topic's name, the key, the value and the
     // headers live as long as the message.
     unsafe {
@@ -197,8 +198,17 @@ unsafe fn message<'e>(message: *const rd::rd_kafka_message_t) -> Option<Message<
         let topic = CStr::from_ptr(rd::rd_kafka_topic_name(raw.rkt))
             .to_str()
             .ok()?;
+        if raw.err != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Some(Event::Fault {
+                topic: topic.to_owned(),
+                partition: raw.partition,
+                offset: raw.offset,
+                code: raw.err.into(),
+                text: owned(rd::rd_kafka_message_errstr(message)),
+            });
+        }
         let timestamp = rd::rd_kafka_message_timestamp(message, ptr::null_mut());
-        Some(Message {
+        Some(Event::Message(Message {
             topic,
             partition: raw.partition,
             offset: raw.offset,
@@ -206,7 +216,7 @@ unsafe fn message<'e>(message: *const rd::rd_kafka_message_t) -> Option<Message<
             key: slice(raw.key, raw.key_len),
             value: slice(raw.payload, raw.len),
             headers: headers(message),
-        })
+        }))
     }
 }
 

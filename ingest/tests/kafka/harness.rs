@@ -85,7 +85,7 @@ pub(crate) async fn trim(topic: &str, partition: i32, offset: i64) {
 /// An event of ActionTrail's form.
 pub(crate) fn event(n: usize) -> Vec<u8> {
     format!(
-        r#"{{"eventId":"id-{n}","eventName":"Op","eventRW":"Read","acsRegion":"cn-hangzhou","serviceName":"Ecs","eventTime":"2026-01-01T00:00:00Z","recipientAccountId":"1234567890"}}"#
+        r#"{{"eventId":"id-{n}","eventName":"Op","eventRW":"Read","acsRegion":"cn-hangzhou","serviceName":"Ecs","eventTime":"2026-01-01T00:00:00Z","recipientAccountId":"123456789012"}}"#
     )
     .into_bytes()
 }
@@ -144,6 +144,33 @@ pub(crate) fn transaction(topic: &str, partition: i32, from: usize, count: usize
         producer.commit_transaction(PATIENCE).unwrap();
     } else {
         producer.abort_transaction(PATIENCE).unwrap();
+    }
+}
+
+/// A transaction that is left open.
+pub(crate) struct OpenTransaction(BaseProducer);
+
+impl OpenTransaction {
+    pub(crate) fn new(topic: &str, count: usize) -> Self {
+        let producer: BaseProducer = config()
+            .set("transactional.id", unique("tx"))
+            .create()
+            .unwrap();
+        producer.init_transactions(PATIENCE).unwrap();
+        producer.begin_transaction().unwrap();
+        for n in 0..count {
+            let value = event(10_000 + n);
+            let record = rdkafka::producer::BaseRecord::<(), Vec<u8>>::to(topic)
+                .partition(0)
+                .payload(&value);
+            producer.send(record).map_err(|(error, _)| error).unwrap();
+        }
+        producer.flush(PATIENCE).unwrap();
+        Self(producer)
+    }
+
+    pub(crate) fn abort(self) {
+        self.0.abort_transaction(PATIENCE).unwrap();
     }
 }
 
@@ -240,8 +267,12 @@ pub(crate) fn partition(source: &str, number: i32) -> Partition {
 }
 
 pub(crate) fn options(group: &str, topics: &[&str]) -> KafkaOptions {
+    options_for(&broker(), group, topics)
+}
+
+pub(crate) fn options_for(brokers: &str, group: &str, topics: &[&str]) -> KafkaOptions {
     KafkaOptions {
-        brokers: broker(),
+        brokers: brokers.to_owned(),
         group: group.to_owned(),
         topics: topics.iter().map(|topic| TopicRule::new(topic)).collect(),
         session_timeout: Duration::from_secs(6),
