@@ -51,11 +51,15 @@ need_apt() {
     || die "could not install ${missing[*]}"
 }
 
-# A C compiler: the ring, aws-lc and zstd crates compile C. Nothing else of the
-# system is needed (no cmake, perl, protoc or OpenSSL).
+# A C compiler: the ring, aws-lc and zstd crates compile C. And what librdkafka
+# is built with and linked to: make, and OpenSSL found by pkg-config. Nothing
+# else of the system is needed (no cmake, perl or protoc).
 need_compiler() {
-  command -v cc >/dev/null && echo 'int main(void){return 0;}' | cc -x c -o /dev/null - 2>/dev/null && return 0
-  need_apt gcc libc6-dev
+  command -v cc >/dev/null && echo 'int main(void){return 0;}' | cc -x c -o /dev/null - 2>/dev/null \
+    || need_apt gcc libc6-dev
+  command -v make >/dev/null || need_apt make
+  command -v pkg-config >/dev/null || need_apt pkg-config
+  pkg-config --exists openssl || need_apt libssl-dev
 }
 
 # Rust of at least the version that Cargo.toml asks for.

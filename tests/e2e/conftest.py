@@ -7,7 +7,9 @@ import os
 import pytest
 
 import independent
+from broker import Broker
 from cairn import TESTDATA, Cairn
+from stores import Versitygw
 
 faulthandler.enable()
 # Nothing between a test and its own servers.
@@ -48,6 +50,40 @@ def shared(folders):
     with Cairn(folders("shared")) as server:
         yield server
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka(folders):
+    """The broker that tests share which do it no harm: topics of their own, and nothing else."""
+    with Broker(folders("kafka")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def secure_kafka(folders):
+    """A shared broker that also has the listeners sasl, tls, mtls and sasl_tls."""
+    with Broker(folders("secure-kafka"), secure=True) as broker:
+        yield broker
+
+
+@pytest.fixture
+def own_kafka(folders):
+    """A broker of this test's own, to stop, kill, pause and configure."""
+    with Broker(folders("own-kafka")) as broker:
+        yield broker
+
+
+@pytest.fixture
+def topic(kafka):
+    """A new topic with one partition on the shared broker."""
+    return kafka.create_topic()
+
+
+@pytest.fixture
+def versitygw(folders):
+    """An S3 server of this test's own that keeps its objects over stop and kill, with one empty bucket."""
+    with Versitygw(folders("versitygw")) as store:
+        yield store
 
 
 @pytest.fixture(scope="session")

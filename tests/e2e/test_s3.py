@@ -1,83 +1,18 @@
-"""A trail on an S3 store, here moto's server in a process of its own."""
+"""A trail on an S3 store: moto's server in a process of its own, and versitygw."""
 
-import socket
-import subprocess
-import sys
 import time
 
-import boto3
 import pytest
-from botocore.config import Config
-from deltalake import DeltaTable
 
-from cairn import SENT, TESTDATA, Cairn, clean_environment, event, free_port
-
-KEYS = {"AWS_ACCESS_KEY_ID": "test-key", "AWS_SECRET_ACCESS_KEY": "test-secret-value"}
-BUCKET = "audit-trails"
-
-
-class Store:
-    """moto's S3, which can be stopped and started again (it forgets what it held)."""
-
-    def __init__(self, log):
-        self.port = free_port()
-        self.log = log
-        self.process = None
-
-    @property
-    def endpoint(self):
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self):
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)],
-                stdout=log, stderr=log, env=clean_environment())
-        end = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return self
-            except OSError:
-                assert self.process.poll() is None, "moto's server ended"
-                assert time.monotonic() < end, "moto's server did not come up"
-                time.sleep(0.1)
-
-    def stop(self):
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait(timeout=30)
-            self.process = None
-
-    def client(self):
-        return boto3.client(
-            "s3", endpoint_url=self.endpoint, region_name="us-east-1",
-            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
-            config=Config(proxies={}, s3={"addressing_style": "path"}))
-
-    def keys(self, prefix=""):
-        pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
-        return [item["Key"] for page in pages for item in page.get("Contents", [])]
-
-    def ids(self, prefix):
-        """The event ids of the table at `prefix`, read by delta-rs."""
-        options = {**KEYS, "AWS_ENDPOINT_URL": self.endpoint, "AWS_REGION": "us-east-1",
-                   "AWS_ALLOW_HTTP": "true", "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "false"}
-        table = DeltaTable(f"s3://{BUCKET}/{prefix}", storage_options=options)
-        rows = table.to_pyarrow_table(columns=["event_id", "dialect"]).to_pylist()
-        return sorted(r["event_id"] for r in rows if r["dialect"] != "cairn")
+from cairn import SENT, TESTDATA, Cairn, event
+from stores import BUCKET, KEYS, Moto
 
 
 @pytest.fixture
 def store(tmp_path):
     """A store with one empty bucket."""
-    store = Store(tmp_path / "moto.log").start()
-    try:
-        store.client().create_bucket(Bucket=BUCKET)
+    with Moto(tmp_path / "moto.log") as store:
         yield store
-    finally:
-        store.stop()
 
 
 @pytest.fixture
@@ -113,6 +48,24 @@ def test_a_trail_on_s3_survives_restarts(cairn, store):
     assert ids(cairn, "trails.far") == wanted
     assert store.ids("trails/far") == wanted
     assert any("_delta_log/" in key for key in store.keys("trails/far/"))
+
+
+def test_a_trail_goes_on_after_its_store_was_killed(cairn, versitygw):
+    """versitygw keeps its objects over kill -9; the trail then catches up by itself."""
+    cairn.trail("far", "--to", f"s3://{BUCKET}/far", "--endpoint", versitygw.endpoint)
+    cairn.post([event(f"before-{n}") for n in range(5)])
+    cairn.flush()
+    versitygw.kill()
+    cairn.post([event(f"meanwhile-{n}") for n in range(5)])
+    end = time.monotonic() + 120
+    while not cairn.cli_json("trail", "show", "far").get("last_error"):
+        assert time.monotonic() < end, "the trail does not say that its store is away"
+        time.sleep(0.5)
+    versitygw.start()
+    cairn.flush()
+    wanted = sorted([f"before-{n}" for n in range(5)] + [f"meanwhile-{n}" for n in range(5)])
+    assert versitygw.ids("far") == wanted
+    assert ids(cairn, "trails.far") == wanted
 
 
 def test_a_store_that_is_away_holds_up_nothing_else(cairn, store):
