@@ -243,12 +243,7 @@ impl Judge {
         let event = decode::decode(&record.bytes, &context)?;
         // Otherwise a sender could put words into the mouth of the audit trail.
         if !own && claims_to_be_cairn(&event) {
-            return Err(Refusal {
-                reason: Reason::ReservedService,
-                detail:
-                    "events of service cairn are written by Cairn alone; name the service otherwise"
-                        .to_owned(),
-            });
+            return Err(reserved());
         }
         Ok(event)
     }
@@ -413,7 +408,7 @@ impl Drop for Judge {
 
 /// Whether an event says that it is of service `cairn`, in any spelling that a
 /// question or a trail's selector might take for it.
-fn claims_to_be_cairn(event: &Event<'_>) -> bool {
+pub(crate) fn claims_to_be_cairn(event: &Event<'_>) -> bool {
     let is_cairn = |text: &Option<decode::Text<'_>>| {
         let first = text.as_deref().and_then(|t| t.split('.').next());
         first.is_some_and(|t| t.trim().eq_ignore_ascii_case("cairn"))
@@ -421,6 +416,14 @@ fn claims_to_be_cairn(event: &Event<'_>) -> bool {
     event.dialect == Dialect::Cairn
         || is_cairn(&event.service_name)
         || is_cairn(&event.event_source)
+}
+
+/// The refusal of an event that does.
+pub(crate) fn reserved() -> Refusal {
+    Refusal::new(
+        Reason::ReservedService,
+        "events of service cairn are written by Cairn alone; name the service otherwise",
+    )
 }
 
 /// The account whose auditors may see a quarantined record: where the sender

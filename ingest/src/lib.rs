@@ -3,7 +3,7 @@
 //! In the order data moves:
 //!
 //! - [`receive`]: a body becomes single events' bytes
-//! - [`source`]: the log gives out records, in order
+//! - [`source`]: the log gives out records, in order; [`kafka`]: so do topics
 //! - [`decode`]: bytes become an event's columns, or a reason why not
 //! - [`judge`]: account and duplicates decide whether it is admitted, with [`seen`]
 //! - [`rows`]: events become Arrow batches
@@ -16,6 +16,7 @@ pub mod decode;
 pub mod deliver;
 pub mod history;
 pub mod judge;
+pub mod kafka;
 pub mod pipeline;
 pub mod receive;
 pub mod recent;

@@ -1,0 +1,295 @@
+//! What `cairn status` and the metrics show of Kafka.
+
+use std::collections::BTreeMap;
+
+use cairn_schemas::{Micros, Partition, Position};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+/// Why a partition is not read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum StoppedReason {
+    /// Records that nobody has read are gone.
+    Gap {
+        /// The first offset that is gone.
+        from: i64,
+        /// The first that is there.
+        to: i64,
+    },
+    /// The log ends before what was already committed: it lost records.
+    Truncated {
+        /// The next offset that history expects.
+        committed: i64,
+        /// Where the log ends.
+        end: i64,
+    },
+    /// A record is no event, and the topic's rule says to stop at such.
+    BadRecord {
+        /// Its offset.
+        offset: i64,
+        /// The reason's code, as in quarantine.
+        code: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The brokers refuse to serve it, or serve it wrongly.
+    Error {
+        /// What they say.
+        detail: String,
+    },
+}
+
+impl StoppedReason {
+    /// What an administrator can do.
+    pub fn what_to_do(&self) -> &'static str {
+        match self {
+            Self::Gap { .. } => {
+                "if the records cannot be brought back, accept the gap: it leaves a row in quarantine, and reading goes on"
+            }
+            Self::Truncated { .. } => {
+                "find out why the brokers lost records (unclean leader election?); make the topic anew, so that its offsets get a new name"
+            }
+            Self::BadRecord { .. } => {
+                "look at the record; accept it to have it quarantined and go on, or set on_bad_record to quarantine"
+            }
+            Self::Error { .. } => {
+                "look at the brokers and at this client's rights; it is tried again by itself"
+            }
+        }
+    }
+
+    /// The offset that an acceptance has to name, where one helps.
+    pub fn acceptable_at(&self) -> Option<i64> {
+        match self {
+            Self::Gap { from, .. } => Some(*from),
+            Self::BadRecord { offset, .. } => Some(*offset),
+            Self::Truncated { .. } | Self::Error { .. } => None,
+        }
+    }
+}
+
+/// Whether a partition is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum PartitionState {
+    /// It is.
+    Reading,
+    /// What was read before must be dealt with first.
+    Paused,
+    /// Not, until something is done.
+    Stopped {
+        /// Why.
+        #[serde(flatten)]
+        why: StoppedReason,
+        /// What to do.
+        what_to_do: &'static str,
+    },
+}
+
+/// One partition that this process owns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PartitionStatus {
+    /// The topic.
+    pub topic: String,
+    /// The partition's number.
+    pub partition: i32,
+    /// The source's name in history: the topic with its epoch.
+    pub source: String,
+    /// Whether it is read.
+    #[serde(flatten)]
+    pub state: PartitionState,
+    /// The first offset in the log.
+    pub log_start: i64,
+    /// The offset after the last one that is stable.
+    pub log_end: i64,
+    /// The next offset to be handed out.
+    pub next: i64,
+    /// The next offset after what history holds.
+    pub committed: Option<i64>,
+    /// Records that are in the log and were not handed out.
+    pub lag: i64,
+    /// The timestamp of the last record that was handed out.
+    pub last_time: Option<Micros>,
+    /// The last error that concerned it.
+    pub last_error: Option<String>,
+}
+
+impl PartitionStatus {
+    /// How far behind reading is, in seconds: 0 when nothing is left to read,
+    /// `None` when nothing was read yet.
+    pub fn lag_seconds(&self, now: Micros) -> Option<f64> {
+        if self.lag == 0 {
+            return Some(0.0);
+        }
+        let behind = now.0.saturating_sub(self.last_time?.0).max(0);
+        Some(behind as f64 / 1e6)
+    }
+}
+
+/// Everything at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct KafkaStatus {
+    /// The partitions that the group gave to this process.
+    pub partitions: Vec<PartitionStatus>,
+    /// What the client says of its membership: `up`, `init`, `wait-coord`, …
+    pub group_state: String,
+    /// How often the group shared its work out anew since the start.
+    pub rebalances: u64,
+    /// Errors that the client told, and no partition's.
+    pub errors: u64,
+    /// The last of them.
+    pub last_error: Option<String>,
+    /// Topics of the configuration that do not exist, or that this client may
+    /// not see.
+    pub missing_topics: Vec<String>,
+}
+
+/// Shared: the source writes, status and metrics read. Never blocks for long.
+#[derive(Debug, Default)]
+pub struct KafkaBoard {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    partitions: BTreeMap<(String, i32), PartitionStatus>,
+    status: KafkaStatus,
+}
+
+impl KafkaBoard {
+    /// Everything at this moment.
+    pub fn status(&self) -> KafkaStatus {
+        let state = self.state.lock();
+        KafkaStatus {
+            partitions: state.partitions.values().cloned().collect(),
+            ..state.status.clone()
+        }
+    }
+
+    /// Tells what history committed.
+    pub fn committed(&self, position: &Position) {
+        for status in self.state.lock().partitions.values_mut() {
+            let partition = Partition {
+                source: status.source.clone(),
+                number: status.partition,
+            };
+            if let Some(next) = position.0.get(&partition) {
+                status.committed = Some(*next);
+            }
+        }
+    }
+
+    pub(super) fn begin(&self, partitions: Vec<PartitionStatus>) {
+        let mut state = self.state.lock();
+        let mut old = std::mem::take(&mut state.partitions);
+        for mut new in partitions {
+            let key = (new.topic.clone(), new.partition);
+            if let Some(old) = old.remove(&key)
+                && old.source == new.source
+            {
+                new.last_error = new.last_error.or(old.last_error);
+                new.last_time = new.last_time.or(old.last_time);
+            }
+            new.lag = (new.log_end - new.next).max(0);
+            state.partitions.insert(key, new);
+        }
+    }
+
+    pub(super) fn update(
+        &self,
+        topic: &str,
+        partition: i32,
+        change: impl FnOnce(&mut PartitionStatus),
+    ) {
+        let mut state = self.state.lock();
+        if let Some(status) = state.partitions.get_mut(&(topic.to_owned(), partition)) {
+            change(status);
+            status.lag = (status.log_end - status.next).max(0);
+        }
+    }
+
+    pub(super) fn stop(&self, topic: &str, partition: i32, why: StoppedReason) {
+        self.update(topic, partition, |status| {
+            let what_to_do = why.what_to_do();
+            status.state = PartitionState::Stopped { why, what_to_do };
+        });
+    }
+
+    pub(super) fn paused(&self, paused: bool) {
+        for status in self.state.lock().partitions.values_mut() {
+            match (&status.state, paused) {
+                (PartitionState::Reading, true) => status.state = PartitionState::Paused,
+                (PartitionState::Paused, false) => status.state = PartitionState::Reading,
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn rebalanced(&self) {
+        self.state.lock().status.rebalances += 1;
+    }
+
+    pub(super) fn missing_topics(&self, missing: Vec<String>) {
+        self.state.lock().status.missing_topics = missing;
+    }
+
+    pub(super) fn client_error(&self, text: &str) {
+        tracing::debug!(detail = text, "kafka client error");
+        let mut state = self.state.lock();
+        state.status.errors += 1;
+        state.status.last_error = Some(text.to_owned());
+    }
+
+    /// Takes librdkafka's statistics in.
+    pub(super) fn statistics(&self, json: &[u8]) {
+        let Ok(statistics) = serde_json::from_slice::<Statistics>(json) else {
+            return;
+        };
+        let mut state = self.state.lock();
+        if let Some(group) = statistics.cgrp {
+            state.status.group_state = group.join_state;
+        }
+        for status in state.partitions.values_mut() {
+            let topic = statistics.topics.get(&status.topic);
+            let Some(seen) = topic.and_then(|t| t.partitions.get(&status.partition.to_string()))
+            else {
+                continue;
+            };
+            if seen.lo_offset >= 0 {
+                status.log_start = status.log_start.max(seen.lo_offset);
+            }
+            // Statistics are a second old: they never take back what is known.
+            status.log_end = status.log_end.max(seen.ls_offset).max(status.next);
+            status.lag = (status.log_end - status.next).max(0);
+        }
+    }
+}
+
+/// The few of librdkafka's statistics that are shown.
+#[derive(Debug, Deserialize)]
+struct Statistics {
+    #[serde(default)]
+    topics: BTreeMap<String, TopicStatistics>,
+    cgrp: Option<GroupStatistics>,
+}
+
+#[derive(Debug, Deserialize)]
+struct TopicStatistics {
+    #[serde(default)]
+    partitions: BTreeMap<String, PartitionStatistics>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PartitionStatistics {
+    lo_offset: i64,
+    ls_offset: i64,
+}
+
+#[derive(Debug, Deserialize)]
+struct GroupStatistics {
+    join_state: String,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! Clients of the cluster, and the questions that are put to it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
+
+use super::board::KafkaBoard;
+use super::topic_id::{TopicId, topic_ids};
+use super::topics::Rules;
+
+/// How long a question to the cluster may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What clients tell of themselves beside what they are asked.
+#[derive(Clone, Debug)]
+pub(super) struct Context {
+    pub(super) board: Arc<KafkaBoard>,
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        log_line(level as i32, &format!("{facility}: {text}"));
+    }
+
+    fn stats(&self, _: Statistics) {}
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.board.client_error(&format!("{error}: {reason}"));
+    }
+}
+
+impl ConsumerContext for Context {}
+
+/// A line of librdkafka's log. Lost connections are told there, and are
+/// nothing that Cairn has to mend.
+pub(super) fn log_line(level: i32, text: &str) {
+    if level <= 3 {
+        tracing::warn!(detail = text, "kafka client");
+    } else {
+        tracing::debug!(detail = text, "kafka client");
+    }
+}
+
+/// The consumer of the group.
+pub(super) type GroupConsumer = BaseConsumer<Context>;
+
+/// A client for questions, beside the group. Calls block: never on a thread of
+/// the runtime.
+pub(super) struct Cluster {
+    client: BaseConsumer<Context>,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Cluster")
+    }
+}
+
+/// What stands in the log of one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// The first offset.
+    pub(super) start: i64,
+    /// The offset after the last one that is committed: the last stable one.
+    pub(super) end: i64,
+}
+
+/// Each partition's extent, or why it cannot be told.
+pub(super) type Extents = BTreeMap<i32, Result<Extent, String>>;
+
+impl Cluster {
+    pub(super) fn new(client: BaseConsumer<Context>) -> Self {
+        Self { client }
+    }
+
+    /// Serves the client's own queue: errors and log lines.
+    pub(super) fn serve(&self) {
+        // No group and no assignment: no record can come of it.
+        while self.client.poll(Duration::ZERO).is_some() {}
+    }
+
+    /// The ids of `topics`; a topic that does not exist, or may not be seen, is
+    /// missing.
+    ///
+    /// # Errors
+    ///
+    /// No broker answered, or one topic's id cannot be told now.
+    pub(super) fn ids(&self, topics: &[String]) -> KafkaResult<BTreeMap<String, TopicId>> {
+        let mut ids = BTreeMap::new();
+        for (topic, id) in topic_ids(self.client.client(), topics, PATIENCE)? {
+            match id {
+                Ok(id) => {
+                    ids.insert(topic, id);
+                }
+                Err(code) if absent(code) => {}
+                Err(code) => return Err(KafkaError::MetadataFetch(code)),
+            }
+        }
+        Ok(ids)
+    }
+
+    /// The topics that `rules` read and that exist, with their numbers of
+    /// partitions.
+    pub(super) fn topics(&self, rules: &Rules) -> KafkaResult<BTreeMap<String, i32>> {
+        let mut out = BTreeMap::new();
+        if rules.has_patterns() {
+            let metadata = self.client.fetch_metadata(None, PATIENCE)?;
+            for topic in metadata.topics() {
+                if topic.error().is_none() && rules.reads(topic.name()) {
+                    let count = topic.partitions().len();
+                    out.insert(
+                        topic.name().to_owned(),
+                        i32::try_from(count).unwrap_or(i32::MAX),
+                    );
+                }
+            }
+            return Ok(out);
+        }
+        for name in rules.named() {
+            if let Some(count) = self.partitions(name)? {
+                out.insert(name.to_owned(), count);
+            }
+        }
+        Ok(out)
+    }
+
+    /// How many partitions `topic` has; `None` when there is no such topic, or
+    /// this client may not see it.
+    pub(super) fn partitions(&self, topic: &str) -> KafkaResult<Option<i32>> {
+        let metadata = self.client.fetch_metadata(Some(topic), PATIENCE)?;
+        let Some(found) = metadata.topics().iter().find(|t| t.name() == topic) else {
+            return Ok(None);
+        };
+        match found.error().map(RDKafkaErrorCode::from) {
+            None => Ok(i32::try_from(found.partitions().len()).ok()),
+            Some(code) if absent(code) => Ok(None),
+            Some(code) => Err(KafkaError::MetadataFetch(code)),
+        }
+    }
+
+    /// The extents of the partitions `numbers` of `topic`.
+    pub(super) fn extents(&self, topic: &str, numbers: &[i32]) -> KafkaResult<Extents> {
+        // The end first: a log that is trimmed in between must not seem to
+        // begin after its end.
+        let ends = self.offsets(topic, numbers, Offset::End)?;
+        let starts = self.offsets(topic, numbers, Offset::Beginning)?;
+        let both = |number: &i32| {
+            let of = |offsets: &BTreeMap<i32, Result<i64, String>>| {
+                let missing = || Err("the broker does not tell its offsets".to_owned());
+                offsets.get(number).cloned().unwrap_or_else(missing)
+            };
+            let extent = of(&starts).and_then(|start| {
+                let end = of(&ends)?.max(start);
+                Ok(Extent { start, end })
+            });
+            (*number, extent)
+        };
+        Ok(numbers.iter().map(both).collect())
+    }
+
+    fn offsets(
+        &self,
+        topic: &str,
+        numbers: &[i32],
+        which: Offset,
+    ) -> KafkaResult<BTreeMap<i32, Result<i64, String>>> {
+        if numbers.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let mut list = TopicPartitionList::with_capacity(numbers.len());
+        for number in numbers {
+            // The offset's place carries what is asked for: -2 or -1.
+            list.add_partition(topic, *number).set_offset(which)?;
+        }
+        let answer = self.client.offsets_for_times(list, PATIENCE)?;
+        let one = |element: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+            let offset = match (element.error(), element.offset()) {
+                (Err(error), _) => Err(error.to_string()),
+                (Ok(()), Offset::Offset(offset)) => Ok(offset),
+                (Ok(()), other) => Err(format!("the broker answered {other:?}")),
+            };
+            (element.partition(), offset)
+        };
+        Ok(answer.elements().into_iter().map(one).collect())
+    }
+}
+
+/// Whether a topic with this error is as good as none: others go on.
+fn absent(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+    )
+}

@@ -1,0 +1,140 @@
+//! What the source must be told by others: which life of a topic an id is, and
+//! which gaps an administrator has accepted.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use cairn_schemas::Partition;
+use parking_lot::Mutex;
+
+use super::topic_id::TopicId;
+
+/// One life of a topic, from its making to its deletion.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Epoch {
+    /// 1 for the first id that was seen under the topic's name, and so on.
+    pub number: u32,
+    /// Where each partition's log began when this id was first seen. A
+    /// partition that is not named came later, and began at 0.
+    pub starts: BTreeMap<i32, i64>,
+}
+
+impl Epoch {
+    /// The source's name: `topic`, and `topic@n` from the second life on.
+    /// No topic's name has an `@`.
+    pub fn source(&self, topic: &str) -> String {
+        match self.number {
+            0 | 1 => topic.to_owned(),
+            n => format!("{topic}@{n}"),
+        }
+    }
+}
+
+/// The topic of a source's name, and its epoch.
+pub fn topic_of(source: &str) -> (&str, u32) {
+    match source.rsplit_once('@') {
+        Some((topic, number)) => match number.parse() {
+            Ok(number) => (topic, number),
+            Err(_) => (source, 1),
+        },
+        None => (source, 1),
+    }
+}
+
+/// The epochs could not be read or written.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the epochs of topics cannot be read: {0}")]
+pub struct EpochsError(pub String);
+
+/// Knows every id that a topic ever had, across all processes.
+#[async_trait]
+pub trait Epochs: Send + Sync + std::fmt::Debug {
+    /// The epoch of `topic`'s life `id`. For an id that nobody has seen yet the
+    /// next number is taken, and `starts` kept with it, durably and once for
+    /// all processes: whoever comes second gets what the first one wrote.
+    /// Without `starts` (one partition's broker does not answer) nothing is
+    /// taken, and `None` is the answer for an id that nobody has seen yet.
+    ///
+    /// # Errors
+    ///
+    /// Where that cannot be read or written now. The caller tries again.
+    async fn epoch_of(
+        &self,
+        topic: &str,
+        id: TopicId,
+        starts: Option<&BTreeMap<i32, i64>>,
+    ) -> Result<Option<Epoch>, EpochsError>;
+}
+
+/// Epochs in memory, for tests.
+#[derive(Debug, Default)]
+pub struct MemoryEpochs(Mutex<BTreeMap<String, Vec<(TopicId, Epoch)>>>);
+
+#[async_trait]
+impl Epochs for MemoryEpochs {
+    async fn epoch_of(
+        &self,
+        topic: &str,
+        id: TopicId,
+        starts: Option<&BTreeMap<i32, i64>>,
+    ) -> Result<Option<Epoch>, EpochsError> {
+        let mut known = self.0.lock();
+        let lives = known.entry(topic.to_owned()).or_default();
+        if let Some((_, epoch)) = lives.iter().find(|(known, _)| *known == id) {
+            return Ok(Some(epoch.clone()));
+        }
+        let Some(starts) = starts else {
+            return Ok(None);
+        };
+        let epoch = Epoch {
+            number: u32::try_from(lives.len())
+                .unwrap_or(u32::MAX)
+                .saturating_add(1),
+            starts: starts.clone(),
+        };
+        lives.push((id, epoch.clone()));
+        Ok(Some(epoch))
+    }
+}
+
+/// What administrators have accepted. Asked about once a second for each
+/// partition that is stopped; must answer at once.
+pub trait Acceptances: Send + Sync + std::fmt::Debug {
+    /// Whether `partition`, which stopped at `offset`, may go on: over the gap
+    /// that begins there, or over the bad record that stands there.
+    fn accepted(&self, partition: &Partition, offset: i64) -> bool;
+}
+
+/// Nothing is accepted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NothingAccepted;
+
+impl Acceptances for NothingAccepted {
+    fn accepted(&self, _: &Partition, _: i64) -> bool {
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn each_life_of_a_topic_has_its_own_source() {
+        let epochs = MemoryEpochs::default();
+        let starts = BTreeMap::from([(0, 7)]);
+        let none = BTreeMap::new();
+        let of = |id, starts| epochs.epoch_of("a", TopicId(id), starts);
+        assert_eq!(of(1, None).await.unwrap(), None, "a look takes nothing");
+        let first = of(1, Some(&starts)).await.unwrap().unwrap();
+        let second = of(2, Some(&none)).await.unwrap().unwrap();
+        assert_eq!((first.number, second.number), (1, 2));
+        let again = of(1, Some(&none)).await.unwrap().unwrap();
+        assert_eq!(again, first, "the starts of the first sight stay");
+        assert_eq!(of(2, None).await.unwrap(), Some(second.clone()));
+        assert_eq!(first.source("a"), "a");
+        assert_eq!(second.source("a"), "a@2");
+        assert_eq!(topic_of("a@2"), ("a", 2));
+        assert_eq!(topic_of("a"), ("a", 1));
+    }
+}
