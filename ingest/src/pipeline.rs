@@ -260,7 +260,9 @@ impl Pipeline {
                     tracing::warn!("not everything was committed, the next start reads it again");
                 }
                 End::Changed if !settled => {
-                    tracing::warn!("partitions move on before everything was committed, it is read again");
+                    tracing::warn!(
+                        "partitions move on before everything was committed, it is read again"
+                    );
                 }
                 End::Overtaken => {
                     tracing::info!("another process has committed first, reading on from there");
@@ -280,6 +282,7 @@ impl Pipeline {
     /// One incarnation, from after its begin to its end.
     async fn live(&mut self, stop: &CancellationToken) -> Result<End, PipelineError> {
         let mut committed = self.history.subscribe();
+        self.answer_flushes();
         loop {
             if self.commit.is_none() && self.due() && Instant::now() >= self.not_before {
                 self.start_commit();

@@ -30,7 +30,11 @@ impl Cut {
     /// Whether everything that `other` covers is covered here.
     pub(super) fn reaches(&self, other: &Self) -> bool {
         let have = self.0.iter().chain(std::iter::repeat(&0));
-        other.0.iter().zip(have).all(|(theirs, ours)| ours >= theirs)
+        other
+            .0
+            .iter()
+            .zip(have)
+            .all(|(theirs, ours)| ours >= theirs)
     }
 
     /// Whether the place `offset` of `slot` lies before this cut.

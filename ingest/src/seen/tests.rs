@@ -270,8 +270,14 @@ fn the_disk_holds_only_what_history_committed() {
     index.committed(&at(10)).unwrap();
     assert!(index.is_settled());
     for n in 0..20 {
-        let seen = index.check_and_insert(event(n as u128, 1, 100 + n)).unwrap();
-        let known = if n < 10 { Seen::Duplicate(place(n)) } else { Seen::New };
+        let seen = index
+            .check_and_insert(event(n as u128, 1, 100 + n))
+            .unwrap();
+        let known = if n < 10 {
+            Seen::Duplicate(place(n))
+        } else {
+            Seen::New
+        };
         assert_eq!(seen, known, "{n}");
     }
 }
@@ -302,13 +308,25 @@ fn a_learned_row_collides_with_what_is_not_committed() {
     let mut position = at(3);
     position.advance(&other, 10);
     index.begin_learning(&position).unwrap();
-    assert!(index.learn(theirs(0, 9, 0), true).unwrap(), "committed before");
+    assert!(
+        index.learn(theirs(0, 9, 0), true).unwrap(),
+        "committed before"
+    );
     assert!(index.learn(theirs(50, 1, 1), false).unwrap());
-    assert!(index.learn(theirs(50, 2, 2), true).unwrap(), "among each other");
+    assert!(
+        index.learn(theirs(50, 2, 2), true).unwrap(),
+        "among each other"
+    );
     assert!(index.learn(theirs(50, 2, 2), true).unwrap(), "once more");
-    assert!(!index.learn(theirs(4, 1, 3), false).unwrap(), "the same event");
+    assert!(
+        !index.learn(theirs(4, 1, 3), false).unwrap(),
+        "the same event"
+    );
     assert!(!index.learn(theirs(5, 7, 4), false).unwrap(), "its rival");
-    assert!(!index.learn(theirs(1, 5, 5), true).unwrap(), "a rival of its rival");
+    assert!(
+        !index.learn(theirs(1, 5, 5), true).unwrap(),
+        "a rival of its rival"
+    );
     index.advance(&position).unwrap();
     let seen = index.check_and_insert(event(50, 1, 7)).unwrap();
     assert_eq!(seen, Seen::Duplicate(theirs(50, 1, 1).at));

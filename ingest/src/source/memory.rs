@@ -123,7 +123,10 @@ impl MemorySource {
         let count = self.at.len();
         for n in 0..count {
             let (partition, at) = self.at.iter_mut().nth((self.turn + n) % count)?;
-            let log = inner.partitions.get(partition).map_or(&[][..], Vec::as_slice);
+            let log = inner
+                .partitions
+                .get(partition)
+                .map_or(&[][..], Vec::as_slice);
             let first = *at;
             let rest = log.get(usize::try_from(first).ok()?..).unwrap_or_default();
             let Some((envelope, _)) = rest.first() else {

@@ -107,7 +107,7 @@ pub(super) struct State {
     pub(super) metadata: Metadata,
     pub(super) protocol: Protocol,
     /// The ids of the newest commits that were taken in one by one.
-    landed: VecDeque<String>,
+    pub(super) landed: VecDeque<String>,
 }
 
 /// How many commits' ids are kept: a committer whose own lies further back

@@ -28,7 +28,11 @@ async fn the_same_event_through_two_processes_is_one_row() {
     world.send(1, vec![event(3, 0), event(1, 0)]);
     world.judged(0).await;
     world.judged(1).await;
-    assert_eq!(world.of(0).history.open_size().0, 2, "both took it for the first");
+    assert_eq!(
+        world.of(0).history.open_size().0,
+        2,
+        "both took it for the first"
+    );
     assert_eq!(world.of(1).history.open_size().0, 2);
     let (a, b) = tokio::join!(
         world.of(0).handle.flush(world.log.end()),

@@ -286,7 +286,10 @@ impl World {
     pub(super) async fn owns(&self, n: usize, numbers: &[i32]) {
         let wanted = owned(numbers);
         let process = self.of(n);
-        until("it owns them", || **process.history.owned().borrow() == wanted).await;
+        until("it owns them", || {
+            **process.history.owned().borrow() == wanted
+        })
+        .await;
     }
 
     pub(super) async fn flush(&self, n: usize) {
@@ -307,7 +310,10 @@ impl World {
         for row in &rows {
             let record = &self.log.records(&row.partition)[row.offset as usize];
             assert_eq!(record, row.raw.as_bytes(), "{row:?} is another record's");
-            assert!(places.insert((row.partition.clone(), row.offset)), "twice: {row:?}");
+            assert!(
+                places.insert((row.partition.clone(), row.offset)),
+                "twice: {row:?}"
+            );
             assert!(contents.insert(row.raw.clone()), "repeated: {row:?}");
             *unflagged.entry(row.id.clone()).or_default() += usize::from(!row.flagged);
         }
@@ -315,14 +321,20 @@ impl World {
             assert_eq!(count, 1, "of {id} one is the first");
         }
         for row in &refused {
-            assert!(places.insert((row.partition.clone(), row.offset)), "twice: {row:?}");
+            assert!(
+                places.insert((row.partition.clone(), row.offset)),
+                "twice: {row:?}"
+            );
         }
         for partition in self.log.end().0.keys() {
             for (offset, record) in self.log.records(partition).iter().enumerate() {
                 let text = std::str::from_utf8(record).unwrap();
                 let place = (partition.clone(), offset as i64);
                 let is_event = text.starts_with("{\"eventId\"");
-                assert!(places.contains(&place) || (is_event && contents.contains(text)), "lost: {place:?}");
+                assert!(
+                    places.contains(&place) || (is_event && contents.contains(text)),
+                    "lost: {place:?}"
+                );
             }
         }
         let events = rows.len();
@@ -407,9 +419,15 @@ pub(super) async fn look(process: &Process) {
         };
         batches.iter().for_each(|batch| collect(batch, &mut rows));
     }
-    snapshot.fresh.iter().for_each(|batch| collect(batch, &mut rows));
+    snapshot
+        .fresh
+        .iter()
+        .for_each(|batch| collect(batch, &mut rows));
     let mut places = BTreeSet::new();
     for row in &rows {
-        assert!(places.insert((row.partition.clone(), row.offset)), "seen twice: {row:?}");
+        assert!(
+            places.insert((row.partition.clone(), row.offset)),
+            "seen twice: {row:?}"
+        );
     }
 }

@@ -23,7 +23,11 @@ fn send(log: &MemoryLog, to: &Partition, count: usize) {
         account: None,
     };
     for n in 0..count {
-        log.append(to, &Arc::new(envelope.clone()), vec![Bytes::from(n.to_string())]);
+        log.append(
+            to,
+            &Arc::new(envelope.clone()),
+            vec![Bytes::from(n.to_string())],
+        );
     }
 }
 
