@@ -10,7 +10,6 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use cairn_schemas::control::{Principal, Role};
 use cairn_schemas::keys;
-use cairn_schemas::selector::Among;
 use cairn_store::objects::ObjectSettings;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
