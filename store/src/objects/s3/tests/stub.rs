@@ -133,6 +133,11 @@ impl Stub {
         stub
     }
 
+    /// Its address.
+    pub(in crate::objects::s3) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
     /// The bucket, with keys of the test's and `settings` for the rest.
     pub(in crate::objects::s3) async fn open(&self, settings: ObjectSettings) -> Opened {
         let credentials = match settings.credentials {
