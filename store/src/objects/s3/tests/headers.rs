@@ -43,7 +43,7 @@ async fn a_large_data_file_is_sent_in_parts() {
     // In odd pieces, as nobody promises that a payload is one.
     let pieces: PutPayload = body
         .chunks(7_777_777)
-        .map(|c| bytes::Bytes::copy_from_slice(c))
+        .map(bytes::Bytes::copy_from_slice)
         .collect();
     opened.store.put(&Path::from(DATA), pieces).await.unwrap();
     assert!(stub.object(DATA) == Some(body), "other bytes");

@@ -167,11 +167,6 @@ impl Stub {
         self.state.lock().objects.get(key).cloned()
     }
 
-    /// Puts an object in without a request.
-    pub(in crate::objects::s3) fn put(&self, key: &str, body: Vec<u8>) {
-        self.state.lock().objects.insert(key.to_owned(), body);
-    }
-
     /// Uploads in parts that were neither ended nor aborted.
     pub(in crate::objects::s3) fn open_uploads(&self) -> usize {
         self.state.lock().uploads.len()
