@@ -54,6 +54,8 @@ pub struct App {
     pub registry: Arc<Registry>,
     /// Cairn's own events.
     pub audit: Audit,
+    /// Calls without a valid token.
+    pub rejected: super::rejected::Rejected,
     /// The embedded log.
     pub log: EmbeddedLog,
     /// What became of records.
@@ -184,6 +186,7 @@ impl App {
             clock: ambient.clock,
             registry,
             audit,
+            rejected: super::rejected::Rejected::default(),
             log,
             verdicts,
             history,
@@ -339,17 +342,12 @@ fn make_engine(
     registry: &Arc<Registry>,
     ambient: &Ambient,
 ) -> anyhow::Result<Arc<Engine>> {
-    let spill = settings
-        .query
-        .spill_dir
-        .clone()
-        .unwrap_or_else(|| settings.data.dir.join("spill"));
     let defaults = Limits::default();
     let limits = Limits {
         memory: size(settings.query.memory_bytes),
         timeout: settings.query.timeout,
         concurrent: settings.query.max_concurrent as usize,
-        spill_dir: (settings.query.spill_bytes > 0).then_some(spill),
+        spill_dir: super::spill::fresh_folder(settings)?,
         spill: settings.query.spill_bytes,
         threads: match settings.query.threads {
             0 => defaults.threads,
@@ -363,7 +361,8 @@ fn make_engine(
         trails: Arc::clone(trails),
     });
     let system = system_tables::all(history, trails, registry);
-    let engine = Engine::new(tables, system, limits, Arc::clone(&ambient.clock))?;
+    let standing = Arc::clone(registry) as Arc<dyn cairn_query::Standing>;
+    let engine = Engine::new(tables, system, limits, Arc::clone(&ambient.clock), standing)?;
     Ok(Arc::new(engine))
 }
 

@@ -30,20 +30,23 @@ pub async fn tidy(app: Shared, stop: CancellationToken) {
 
 /// Compacts, expires and vacuums every table, again and again.
 pub async fn keep_up(app: Shared, stop: CancellationToken) {
-    let settings = &app.settings.history;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(settings.compaction_interval) => {}
+            () = tokio::time::sleep(app.settings.history.compaction_interval) => {}
         }
-        let days = Some(settings.retention_days);
-        keep_table(&app, app.history.table(), days, &stop).await;
-        keep_table(&app, app.history.quarantine(), days, &stop).await;
-        for follower in app.trails.all() {
-            let days = follower.trail().read().await.latest().retention_days;
-            if let Some(table) = follower.table() {
-                keep_table(&app, table, days, &stop).await;
-            }
+        round(&app, &stop).await;
+    }
+}
+
+async fn round(app: &Shared, stop: &CancellationToken) {
+    let days = Some(app.settings.history.retention_days);
+    keep_table(app, app.history.table(), days, stop).await;
+    keep_table(app, app.history.quarantine(), days, stop).await;
+    for follower in app.trails.all() {
+        let days = follower.trail().read().await.latest().retention_days;
+        if let Some(table) = follower.table() {
+            keep_table(app, table, days, stop).await;
         }
     }
 }
@@ -96,3 +99,6 @@ async fn keep(app: &Shared, table: &Table, days: Option<u32>) -> Result<(), Tabl
     table.vacuum(grace).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,8 @@ pub struct Metrics {
     pub queries: IntCounterVec,
     /// How long queries take.
     pub query_seconds: Histogram,
+    /// Bytes that queries have spilled.
+    pub spilled_bytes: IntGauge,
     /// The log's next offset.
     pub log_end: IntGauge,
     /// Records that are durable and not judged yet.
@@ -129,6 +131,11 @@ impl Metrics {
             )?,
             queries: counters(&r, "cairn_queries_total", "Queries by outcome.", "outcome")?,
             query_seconds: seconds(&r, "cairn_query_seconds", "Duration of queries.")?,
+            spilled_bytes: gauge(
+                &r,
+                "cairn_query_spilled_bytes",
+                "Bytes that queries which ended have written to temporary files, since the start.",
+            )?,
             log_end: gauge(
                 &r,
                 "cairn_log_end_offset",

@@ -6,6 +6,8 @@
 //! - [`room`]: memory for bodies on their way in
 //! - [`registry`], [`trails`]: accounts, tokens, trails
 //! - [`audit`]: Cairn's own events
+//! - [`rejected`]: calls without a valid token
+//! - [`spill`]: the folder for what queries spill
 //! - [`maintenance`]: compaction, retention, trimming
 //! - [`system_tables`], [`metrics`]: what Cairn tells of itself
 
@@ -18,7 +20,9 @@ pub mod http;
 pub mod maintenance;
 pub mod metrics;
 pub mod registry;
+pub mod rejected;
 pub mod room;
+pub mod spill;
 pub mod start;
 pub mod system_tables;
 pub mod trails;

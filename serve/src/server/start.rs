@@ -20,12 +20,14 @@ use super::ambient::{SystemClock, SystemIds};
 use super::app::{Ambient, App, Background, Shared};
 use super::audit::{Act, Caller};
 use super::http::router;
-use super::{doors, maintenance};
+use super::{doors, maintenance, rejected};
 use crate::config::Settings;
 
 /// How long requests under way may take after the signal to stop.
 const DOORS_GRACE: Duration = Duration::from_secs(3);
-/// How long the last commits may take after that. Both together stay below
+/// How long the events of refused calls may take after that.
+const LAST_EVENTS: Duration = Duration::from_secs(1);
+/// How long the last commits may take after that. All together stay below
 /// the ten seconds that service managers give.
 const COMMIT_GRACE: Duration = Duration::from_secs(5);
 
@@ -65,6 +67,8 @@ async fn serve(
     let stop = CancellationToken::new();
     let tidy = tokio::spawn(maintenance::tidy(Arc::clone(&app), stop.clone()));
     let upkeep = tokio::spawn(maintenance::keep_up(Arc::clone(&app), stop.clone()));
+    let doors_closed = CancellationToken::new();
+    let rejected = tokio::spawn(rejected::report(Arc::clone(&app), doors_closed.clone()));
     let doors = tokio::spawn(doors::serve(
         listener,
         router(Arc::clone(&app)),
@@ -84,6 +88,10 @@ async fn serve(
     stop.cancel();
     // First the doors, so that nothing more is acknowledged; then the rest.
     doors.await?;
+    doors_closed.cancel();
+    if tokio::time::timeout(LAST_EVENTS, rejected).await.is_err() {
+        tracing::warn!("the last refused calls were not recorded in time");
+    }
     upkeep.abort();
     background.stop.cancel();
     let last = async {
