@@ -56,7 +56,7 @@ def test_a_revoked_token_loses_the_answer_under_way(rows, form):
     assert answer.status_code == 200
     parts = answer.iter_content(1 << 16)
     assert next(parts)
-    rows.http("DELETE", f"/v1/tokens/{token_id}", check=200)
+    rows.http("DELETE", f"/v1/tokens/{token_id}", check=204)
     more = 0
     with pytest.raises((requests.exceptions.ChunkedEncodingError, requests.exceptions.ConnectionError)) as broken:
         for part in parts:
@@ -84,7 +84,7 @@ def test_cairn_sql_says_that_the_token_was_revoked(rows, tmp_path, to_file):
                 time.sleep(0.02)
         else:
             assert len(asking.stdout.read(100_000)) == 100_000
-        rows.http("DELETE", f"/v1/tokens/{token_id}", check=200)
+        rows.http("DELETE", f"/v1/tokens/{token_id}", check=204)
         _, said = asking.communicate(timeout=WITHIN)
     finally:
         asking.kill()
@@ -101,7 +101,7 @@ REJECTED = ("SELECT source_ip, user_agent, error_code, request_parameters, raw, 
 
 def test_calls_without_a_valid_token_are_events_and_do_not_fill_the_log(cairn):
     token, token_id = auditor(cairn)
-    cairn.http("DELETE", f"/v1/tokens/{token_id}", check=200)
+    cairn.http("DELETE", f"/v1/tokens/{token_id}", check=204)
     guess = "cairn_0123456789abcdef_" + "s3cret" * 8
     assert cairn.http("GET", "/v1/whoami", token=guess).status_code == 401
     end = time.monotonic() + WITHIN
