@@ -53,6 +53,8 @@ pub struct App {
     pub registry: Arc<Registry>,
     /// Cairn's own events.
     pub audit: Audit,
+    /// Calls without a valid token.
+    pub rejected: super::rejected::Rejected,
     /// The embedded log.
     pub log: EmbeddedLog,
     /// What it is called among the logs of one store.
@@ -211,6 +213,7 @@ impl App {
             control,
             registry,
             audit,
+            rejected: super::rejected::Rejected::default(),
             log,
             partition,
             verdicts,

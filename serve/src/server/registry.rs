@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use cairn_query::Standing;
 use cairn_schemas::control::{
     Account, ControlKind, DEFAULT_MANAGEMENT_ACCOUNT, Organization, Principal, Role, Token,
 };
@@ -464,6 +465,13 @@ impl Registry {
             .any(|t| t.role == Role::Admin && !t.revoked)
     }
 
+    /// Which token `text` names, whether or not it is that token, or valid.
+    pub fn made(&self, text: &str) -> Option<TokenId> {
+        let (id, _) = text.strip_prefix(TOKEN_PREFIX)?.split_once('_')?;
+        let id = TokenId::new(id).ok()?;
+        self.inner.read().tokens.contains_key(&id).then_some(id)
+    }
+
     /// The principal whose token `text` is. `None` for anything else, without a
     /// hint at what was wrong with it.
     pub fn authenticate(&self, text: &str) -> Option<Principal> {
@@ -482,6 +490,23 @@ impl Registry {
             role: token.role,
             accounts: token.accounts.clone(),
         })
+    }
+}
+
+impl Standing for Registry {
+    fn holds(&self, principal: &Principal) -> bool {
+        let inner = self.inner.read();
+        let id = TokenId::new(&principal.id).ok();
+        let token = id.and_then(|id| inner.tokens.get(&id));
+        let Some(token) = token.filter(|t| !t.revoked && t.role == principal.role) else {
+            // The server itself has no token that could be taken from it.
+            return *principal == Principal::cairn();
+        };
+        match (&token.accounts, &principal.accounts) {
+            (Among::All, _) => true,
+            (Among::Only(_), Among::All) => false,
+            (Among::Only(now), Among::Only(then)) => then.is_subset(now),
+        }
     }
 }
 
