@@ -66,6 +66,7 @@ async fn server(dir: &Path) -> Server {
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         ids: Arc::new(SystemIds),
         objects: ObjectSettings::default(),
+        shared: false,
     };
     let (app, background) = App::start(settings, ambient).await.unwrap();
     let tidy = tokio::spawn(tidy(Arc::clone(&app), background.stop.clone()));
