@@ -21,7 +21,7 @@ use cairn_schemas::selector::Among;
 use cairn_schemas::{AccountId, Clock, IdSource, Partition, Position, TrailName, keys};
 use cairn_store::control::ControlStore;
 use cairn_store::log::{EmbeddedLog, LogOptions};
-use cairn_store::objects::{self, ObjectSettings, Opened};
+use cairn_store::objects::{ObjectSettings, Opened};
 use cairn_store::table::{Table, TableError, TableOptions, TableSpec};
 use cairn_store::view::{TableName, TableSnapshot, Tables, ViewError};
 use tokio::sync::mpsc;
@@ -123,10 +123,7 @@ impl App {
     ) -> anyhow::Result<(Shared, Background)> {
         let metrics = Arc::new(Metrics::new()?);
         let own_store = store_url(&settings.data.dir)?;
-        let root =
-            objects::open_checked(&own_store, &ambient.objects, ambient.ids.as_ref()).await?;
-        let worm = Arc::new(Worm::default());
-        worm.opened(None, root.clone()).await;
+        let (root, worm) = Worm::over_own(&own_store, &ambient).await?;
         let control = ControlStore::new(Arc::clone(&root.store), root.prefix.clone());
         let registry = open_registry(&settings, &control, &ambient).await?;
         let history = Arc::new(open_history(&root, &ambient).await?);
