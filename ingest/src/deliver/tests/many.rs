@@ -259,6 +259,16 @@ impl Process {
         }
     }
 
+    /// Reads the documents that are not known here.
+    async fn learn(&self, world: &World) {
+        let trail = self.follower.trail().read().await.clone();
+        let newer = world
+            .documents
+            .newer(trail.id(), trail.latest().version)
+            .await;
+        self.follower.learn(newer.unwrap()).await.unwrap();
+    }
+
     /// A step without its delivery.
     async fn look(&self) {
         self.history.refresh().await.unwrap();
@@ -653,19 +663,11 @@ async fn act(world: &World, dice: &mut Dice, processes: &mut Vec<Process>) {
                 true => (TrailChange::Started, TrailStatus::Enable),
                 false => (TrailChange::Stopped, TrailStatus::Disable),
             };
-            let next = world.document(change, status);
+            world.document(change, status);
             // Whoever made it may be gone before it could do more.
             if dice.throw(2) == 0 {
                 processes[who].history.refresh().await.unwrap();
-                let known = processes[who]
-                    .follower
-                    .trail()
-                    .read()
-                    .await
-                    .latest()
-                    .version;
-                let newer = world.documents.newer(&next.id, known).await.unwrap();
-                processes[who].follower.learn(newer).await.unwrap();
+                processes[who].learn(world).await;
                 processes[who].follower.fence().await.unwrap();
             }
         }
@@ -702,6 +704,8 @@ async fn whatever_happens_in_whatever_order_the_trail_is_exact() {
         let mut last = processes.swap_remove(dice.throw(3) as usize);
         last.begin(&PARTITIONS).await;
         last.take(&world).await;
+        // Documents are read every second, also those of whoever crashed.
+        last.learn(&world).await;
         last.deliver().await;
         last.deliver().await;
         let wanted = world.wanted();
