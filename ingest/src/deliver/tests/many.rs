@@ -639,7 +639,7 @@ impl Dice {
 const PARTITIONS: [&str; 3] = ["t/0", "t/1", "t/2"];
 
 /// One act of one of the processes, by chance.
-async fn act(world: &World, dice: &mut Dice, processes: &mut Vec<Process>) {
+async fn act(world: &World, dice: &mut Dice, processes: &mut [Process]) {
     let who = dice.throw(processes.len() as u64) as usize;
     match dice.throw(12) {
         0..=3 => {
@@ -658,7 +658,7 @@ async fn act(world: &World, dice: &mut Dice, processes: &mut Vec<Process>) {
         6 => processes[who].step().await,
         7..=8 => processes[who].deliver().await,
         9 => {
-            let started = world.documents.0.lock().len() % 2 == 0;
+            let started = world.documents.0.lock().len().is_multiple_of(2);
             let (change, status) = match started {
                 true => (TrailChange::Started, TrailStatus::Enable),
                 false => (TrailChange::Stopped, TrailStatus::Disable),
@@ -709,7 +709,18 @@ async fn whatever_happens_in_whatever_order_the_trail_is_exact() {
         last.deliver().await;
         last.deliver().await;
         let wanted = world.wanted();
-        assert_eq!(world.delivered().await, wanted, "seed {seed}");
+        let at = last.follower.table().unwrap().position();
+        let documents = world.documents.0.lock().clone();
+        let told: Vec<_> = documents
+            .values()
+            .map(|v| (v.version, v.status, v.replaces, &v.effective.0))
+            .collect();
+        assert_eq!(
+            world.delivered().await,
+            wanted,
+            "seed {seed}: at {at:?}, ends {:?}, {told:?}",
+            world.end()
+        );
         assert_eq!(last.asked().await, wanted, "seed {seed}");
         // The others wake and find nothing to add.
         for other in processes {
