@@ -164,8 +164,8 @@ impl Odds {
             });
         }
         if rng.happens(self.stalls) {
-            // From a hiccup to hours: past every time-out there is.
-            let millis = [50, 5_000, 600_000, 2 * 3_600_000][rng.below(4) as usize];
+            // From a hiccup to days: past every time-out and every grace there is.
+            let millis = [50, 5_000, 600_000, 2 * 3_600_000, 100 * 3_600_000][rng.below(5) as usize];
             return Some(match rng.below(4) {
                 0 => Fault::StallBefore(millis),
                 1 => Fault::StallAfter(millis),

@@ -110,8 +110,7 @@ impl World {
 
     /// Lets everything land that is still on its way.
     pub async fn settle(&self) {
-        self.0.state.lock().operations = u64::MAX / 2;
-        self.land().await;
+        self.land(true).await;
     }
 
     /// How many operations there were.
@@ -154,15 +153,15 @@ impl World {
     /// Counts an operation, and lets land what is due before it.
     pub(crate) async fn step(&self) {
         self.0.state.lock().operations += 1;
-        self.land().await;
+        self.land(false).await;
     }
 
-    async fn land(&self) {
+    async fn land(&self, all: bool) {
         loop {
             let due = {
                 let mut state = self.0.state.lock();
                 let now = state.operations;
-                let at = state.on_the_way.iter().position(|o| o.due <= now);
+                let at = state.on_the_way.iter().position(|o| all || o.due <= now);
                 at.map(|at| state.on_the_way.remove(at).effect)
             };
             let Some(effect) = due else { return };

@@ -75,6 +75,11 @@ pub(super) async fn open_at(
 ) -> Result<Table, TableError> {
     let opened = Opened::new(Arc::new(store.clone()), Path::from(root));
     let clock = Arc::new(WorldClock(world.clone()));
+    // What makes files fast to ask makes them slow to write, and is not at stake.
+    let spec = TableSpec {
+        bloom_columns: Vec::new(),
+        ..spec
+    };
     Table::open_or_create(&opened, spec, options(), clock, Arc::clone(ids) as _).await
 }
 
