@@ -68,6 +68,8 @@ pub struct Context<'c> {
     pub partition: &'c Partition,
     /// The record's offset there.
     pub offset: i64,
+    /// The event's place among those of the record, from 0.
+    pub item: u16,
     /// What the record may be.
     pub limits: DecodeLimits,
 }
@@ -81,6 +83,7 @@ impl<'c> Context<'c> {
             account: envelope.account.as_ref(),
             partition,
             offset,
+            item: 0,
             limits: DecodeLimits::default(),
         }
     }

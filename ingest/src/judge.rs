@@ -9,7 +9,6 @@
 use std::collections::HashSet;
 use std::thread::JoinHandle;
 
-use bytes::Bytes;
 use cairn_schemas::selector::Among;
 use cairn_schemas::{AccountId, Micros, Partition, Position};
 
@@ -17,7 +16,7 @@ use crate::decode::{self, Context, DecodeLimits, Dialect, Event, Flags, Reason, 
 use crate::recent::Stretch;
 use crate::rows::{BatchFull, QuarantineBuilder, QuarantineRow, RowBuilder, RowMeta};
 use crate::seen::{Candidate, ContentId, Done, Place, Seen, SeenError, SeenIndex, SeenKey, Slot};
-use crate::source::Received;
+use crate::source::{Received, Record};
 use crate::verdict::Verdict;
 
 /// Records that are decoded before they are looked up together.
@@ -52,8 +51,8 @@ pub enum JudgeError {
 pub struct Judged {
     /// The rows.
     pub stretch: Stretch,
-    /// One for each record, in order.
-    pub verdicts: Vec<Verdict>,
+    /// One for each event or refused record, with its offset, in order.
+    pub verdicts: Vec<(i64, Verdict)>,
     /// Who sent them.
     pub sender: String,
     /// Accounts that this process has not seen an event of before.
@@ -126,15 +125,16 @@ impl Judge {
                 quarantined: self.refused.finish(),
                 bytes: 0,
             },
-            verdicts: Vec::with_capacity(batch.payloads.len()),
+            verdicts: Vec::with_capacity(batch.records.len()),
             sender: batch.envelope.sender.clone(),
             new_accounts: Vec::new(),
             conflicts: 0,
             received: batch.envelope.received,
         };
-        for payloads in batch.payloads.chunks(CHUNK) {
-            self.judge_chunk(batch, slot, payloads, &mut judged)?;
+        for records in batch.records.chunks(CHUNK) {
+            self.judge_chunk(batch, slot, records, &mut judged)?;
         }
+        judged.stretch.next = batch.next;
         let end = Position::at(batch.partition.clone(), judged.stretch.next);
         self.seen.advance(&end)?;
         self.forget(batch.envelope.received)?;
@@ -148,51 +148,46 @@ impl Judge {
         &mut self,
         batch: &Received,
         slot: Slot,
-        payloads: &[Bytes],
+        records: &[Record],
         judged: &mut Judged,
     ) -> Result<(), JudgeError> {
-        let first = judged.stretch.next;
-        let decoded: Vec<Result<Event<'_>, Refusal>> = payloads
+        let decoded: Vec<Result<Event<'_>, Refusal>> = records
             .iter()
-            .zip(first..)
-            .map(|(p, offset)| self.decode(batch, p, offset))
+            .map(|record| self.decode(batch, record))
             .collect();
-        let mut candidates = Vec::with_capacity(payloads.len());
-        for ((event, payload), offset) in decoded.iter().zip(payloads).zip(first..) {
+        let mut candidates = Vec::with_capacity(records.len());
+        for (event, record) in decoded.iter().zip(records) {
             let Ok(event) = event else { continue };
             let account = self.account_of(event, &mut judged.new_accounts);
             candidates.push(Candidate {
                 key: SeenKey::of(&account, &event.event_id),
-                content: ContentId::of(payload),
+                content: ContentId::of(&record.bytes),
                 at: Place {
                     partition: slot,
-                    offset,
-                    item: 0,
+                    offset: record.offset,
+                    item: record.item,
                 },
                 ingest: batch.envelope.received,
             });
         }
         let mut answers = self.seen.check_batch(&candidates)?.into_iter();
-        for ((event, payload), offset) in decoded.into_iter().zip(payloads).zip(first..) {
+        for (event, record) in decoded.into_iter().zip(records) {
             let verdict = match event {
                 Ok(event) => {
                     let seen = answers.next().expect("each decoded event has one answer");
-                    self.admit(batch, event, seen, offset, judged)?
+                    self.admit(batch, record, event, seen, judged)?
                 }
-                Err(refusal) => self.refuse(batch, payload, refusal, offset)?,
+                Err(refusal) => self.refuse(batch, record, refusal)?,
             };
-            judged.verdicts.push(verdict);
-            judged.stretch.next = offset + 1;
+            judged.verdicts.push((record.offset, verdict));
         }
         Ok(())
     }
 
-    fn decode<'a>(
-        &self,
-        batch: &Received,
-        raw: &'a [u8],
-        offset: i64,
-    ) -> Result<Event<'a>, Refusal> {
+    fn decode<'a>(&self, batch: &Received, record: &'a Record) -> Result<Event<'a>, Refusal> {
+        if let Some(refusal) = &record.refusal {
+            return Err(Refusal::clone(refusal));
+        }
         let own = batch.envelope.sender == OWN_SENDER;
         let mut limits = self.limits;
         if own {
@@ -201,9 +196,10 @@ impl Judge {
         }
         let context = Context {
             limits,
-            ..Context::new(&batch.envelope, &batch.partition, offset)
+            item: record.item,
+            ..Context::new(&batch.envelope, &batch.partition, record.offset)
         };
-        let event = decode::decode(raw, &context)?;
+        let event = decode::decode(&record.bytes, &context)?;
         // Otherwise a sender could put words into the mouth of the audit trail.
         if !own && claims_to_be_cairn(&event) {
             return Err(Refusal {
@@ -230,9 +226,9 @@ impl Judge {
     fn admit(
         &mut self,
         batch: &Received,
+        record: &Record,
         event: Event<'_>,
         seen: Seen,
-        offset: i64,
         judged: &mut Judged,
     ) -> Result<Verdict, JudgeError> {
         let event_id = Box::from(&*event.event_id);
@@ -256,7 +252,9 @@ impl Judge {
                 sender: &batch.envelope.sender,
                 log_source: &batch.partition.source,
                 log_partition: batch.partition.number,
-                log_offset: offset,
+                log_offset: record.offset,
+                log_item: record.item,
+                origin: record.origin.as_deref(),
                 flags,
             },
         )?;
@@ -266,9 +264,8 @@ impl Judge {
     fn refuse(
         &mut self,
         batch: &Received,
-        raw: &[u8],
+        record: &Record,
         refusal: Refusal,
-        offset: i64,
     ) -> Result<Verdict, JudgeError> {
         self.refused.push(&QuarantineRow {
             ingest_time: batch.envelope.received,
@@ -276,9 +273,11 @@ impl Judge {
             sender: &batch.envelope.sender,
             log_source: &batch.partition.source,
             log_partition: batch.partition.number,
-            log_offset: offset,
+            log_offset: record.offset,
+            log_item: record.item,
+            origin: record.origin.as_deref(),
             refusal: &refusal,
-            raw,
+            raw: &record.bytes,
         })?;
         Ok(Verdict::Refused {
             code: refusal.reason.as_str(),
@@ -428,6 +427,8 @@ fn restore(seen: &mut SeenIndex, batch: &arrow::array::RecordBatch) -> Result<()
     let numbers = numbers.ok_or_else(|| missing("log_partition"))?;
     let offsets = column("log_offset")?.as_primitive_opt::<Int64Type>();
     let offsets = offsets.ok_or_else(|| missing("log_offset"))?;
+    let items = column("log_item")?.as_primitive_opt::<Int32Type>();
+    let items = items.ok_or_else(|| missing("log_item"))?;
     let ingest = column("ingest_time")?.as_primitive_opt::<TimestampMicrosecondType>();
     let ingest = ingest.ok_or_else(|| missing("ingest_time"))?;
     let flags = column("flags")?
@@ -453,7 +454,7 @@ fn restore(seen: &mut SeenIndex, batch: &arrow::array::RecordBatch) -> Result<()
             at: Place {
                 partition: seen.slot(&partition)?,
                 offset: offsets.value(row),
-                item: 0,
+                item: u16::try_from(items.value(row)).unwrap_or(u16::MAX),
             },
             ingest: Micros(ingest.value(row)),
         };

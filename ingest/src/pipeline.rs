@@ -15,11 +15,10 @@
 //! Memory is bounded: when commits do not get through, the pipeline stops
 //! reading, the log grows, and doors answer later.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_schemas::{Partition, Position};
+use cairn_schemas::Position;
 use cairn_store::table::TableError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -27,8 +26,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::history::History;
 use crate::judge::{Judge, JudgeError, Judged};
-use crate::source::{Source, SourceError};
-use crate::verdict::Verdicts;
+use crate::source::{Received, Source, SourceError, Taken};
+use crate::verdict::Boards;
 
 /// When open rows become files.
 #[derive(Clone, Debug)]
@@ -113,7 +112,7 @@ pub struct Pipeline {
     source: Box<dyn Source>,
     judge: Option<Judge>,
     history: Arc<History>,
-    verdicts: BTreeMap<Partition, Arc<Verdicts>>,
+    boards: Arc<Boards>,
     observer: Arc<dyn Observer>,
     options: PipelineOptions,
     requests: mpsc::Receiver<Flush>,
@@ -125,13 +124,13 @@ pub struct Pipeline {
 type Commit = tokio::task::JoinHandle<(Result<Position, TableError>, Duration)>;
 
 impl Pipeline {
-    /// A pipeline that reads `source`, which must stand at the position that
-    /// `history` committed.
+    /// A pipeline that reads `source` from the position that `history`
+    /// committed.
     pub fn new(
         source: Box<dyn Source>,
         judge: Judge,
         history: Arc<History>,
-        verdicts: BTreeMap<Partition, Arc<Verdicts>>,
+        boards: Arc<Boards>,
         observer: Arc<dyn Observer>,
         options: PipelineOptions,
     ) -> (Self, PipelineHandle) {
@@ -140,7 +139,7 @@ impl Pipeline {
             source,
             judge: Some(judge),
             history,
-            verdicts,
+            boards,
             observer,
             options,
             requests,
@@ -156,6 +155,7 @@ impl Pipeline {
         let mut commit: Option<Commit> = None;
         let mut backoff = Duration::ZERO;
         let mut not_before = Instant::now();
+        self.begin().await?;
         loop {
             if commit.is_none() && self.due() && Instant::now() >= not_before {
                 commit = Some(self.start_commit());
@@ -180,9 +180,18 @@ impl Pipeline {
                     }
                 }
                 Some(request) = self.requests.recv() => self.waiting.push(request),
-                received = self.source.next(self.options.chunk_bytes), if !full => {
-                    self.take(received?).await?;
-                }
+                taken = self.source.next(self.options.chunk_bytes), if !full => match taken? {
+                    Taken::Records(received) => self.take(received).await?,
+                    Taken::Changed => {
+                        if let Some(commit) = commit.take() {
+                            let ended = commit.await?;
+                            self.commit_ended(ended)?;
+                        }
+                        let ended = self.start_commit().await?;
+                        self.commit_ended(ended)?;
+                        self.begin().await?;
+                    }
+                },
                 () = tokio::time::sleep_until(wake), if commit.is_none() => {}
             }
             self.answer_flushes();
@@ -200,7 +209,14 @@ impl Pipeline {
         Ok(())
     }
 
-    async fn take(&mut self, received: Vec<crate::source::Received>) -> Result<(), PipelineError> {
+    async fn begin(&mut self) -> Result<(), PipelineError> {
+        let committed = self.history.committed();
+        let owned = self.source.begin(&committed).await?;
+        self.boards.begin(&owned, &committed);
+        Ok(())
+    }
+
+    async fn take(&mut self, received: Vec<Received>) -> Result<(), PipelineError> {
         let mut judge = self
             .judge
             .take()
@@ -219,8 +235,9 @@ impl Pipeline {
             self.observer.judged(&judged);
             let verdicts = std::mem::take(&mut judged.verdicts);
             // Only now: a sender that has its answer finds its event in SQL.
-            if let Some(board) = self.verdicts.get(&judged.stretch.partition) {
-                board.publish(judged.stretch.first, verdicts.into_iter());
+            if let Some(board) = self.boards.of(&judged.stretch.partition) {
+                let range = judged.stretch.first..judged.stretch.next;
+                board.publish(range, verdicts.into_iter());
             }
         }
         Ok(())

@@ -3,6 +3,7 @@
 //! select by.
 
 mod facts;
+mod origin;
 mod quarantine;
 mod resources;
 
@@ -20,6 +21,8 @@ pub use facts::{BatchFacts, ColumnError, RowFacts};
 pub use quarantine::{QuarantineBuilder, QuarantineRow};
 
 use crate::decode::{Event, Flags};
+use crate::source::Origin;
+use origin::OriginBuilder;
 use resources::ResourcesBuilder;
 
 /// What a row holds beside the event: where it came from and what admission
@@ -36,6 +39,10 @@ pub struct RowMeta<'m> {
     pub log_partition: i32,
     /// Its offset there.
     pub log_offset: i64,
+    /// Its place among the events of that record.
+    pub log_item: u16,
+    /// What else the log says of the record.
+    pub origin: Option<&'m Origin>,
     /// Notes of admission, beside those of decoding.
     pub flags: Flags,
 }
@@ -118,6 +125,7 @@ pub struct RowBuilder {
     log_source: StringBuilder,
     log_partition: Int32Builder,
     log_offset: Int64Builder,
+    origin: OriginBuilder,
     raw: StringBuilder,
     ingest_date: Date32Builder,
 }
@@ -157,6 +165,7 @@ impl RowBuilder {
             log_source: StringBuilder::new(),
             log_partition: Int32Builder::new(),
             log_offset: Int64Builder::new(),
+            origin: OriginBuilder::default(),
             raw: StringBuilder::new(),
             ingest_date: Date32Builder::new(),
         }
@@ -186,8 +195,11 @@ impl RowBuilder {
     pub fn push(&mut self, event: &Event<'_>, meta: &RowMeta<'_>) -> Result<(), BatchFull> {
         // No column holds more of an event than the event has bytes, but for
         // an id that was made.
-        let widest =
-            event.raw.len() + event.event_id.len() + meta.sender.len() + meta.log_source.len();
+        let widest = event.raw.len()
+            + event.event_id.len()
+            + meta.sender.len()
+            + meta.log_source.len()
+            + meta.origin.map_or(0, Origin::len);
         if self.bytes + widest > MAX_BYTES {
             return Err(BatchFull);
         }
@@ -222,6 +234,7 @@ impl RowBuilder {
         self.log_source.append_value(meta.log_source);
         self.log_partition.append_value(meta.log_partition);
         self.log_offset.append_value(meta.log_offset);
+        self.origin.push(meta.log_item, meta.origin);
         self.raw.append_value(event.raw);
         self.ingest_date.append_value(meta.ingest_time.day());
         Ok(())
@@ -250,8 +263,8 @@ impl RowBuilder {
     }
 
     fn column(&mut self, name: &str) -> ArrayRef {
-        if let Some(text) = self.texts.finish(name) {
-            return text;
+        if let Some(column) = self.texts.finish(name).or_else(|| self.origin.finish(name)) {
+            return column;
         }
         match name {
             "event_id" => Arc::new(self.event_id.finish()),

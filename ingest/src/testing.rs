@@ -1,7 +1,7 @@
 //! A small Cairn for this crate's tests: a real log and real tables in a
 //! temporary folder, a clock and ids that tests decide.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -24,7 +24,7 @@ use crate::judge::{self, Judge, Judged};
 use crate::pipeline::{Observer, Pipeline, PipelineError, PipelineHandle, PipelineOptions};
 use crate::seen::{SeenIndex, SeenOptions};
 use crate::source::EmbeddedSource;
-use crate::verdict::{Verdict, Verdicts};
+use crate::verdict::{Boards, Verdict, Verdicts};
 
 #[derive(Debug, Default)]
 pub(crate) struct TestClock(AtomicI64);
@@ -112,10 +112,10 @@ impl Rig {
         let committed = history.committed().of(&Partition::embedded());
         let seen = SeenIndex::open(&dir.join(keys::SEEN_DIR), SeenOptions::default()).unwrap();
         let seen = judge::catch_up(seen, &history).await.unwrap();
-        let verdicts = Arc::new(Verdicts::new(committed, 100_000));
-        let source = Box::new(EmbeddedSource::new(log.reader(committed).unwrap()));
+        let boards = Arc::new(Boards::new(100_000));
+        let verdicts = boards.own(&Partition::embedded(), committed);
+        let source = Box::new(EmbeddedSource::new(log.clone(), Partition::embedded()));
         let judge = Judge::new(seen, HashSet::new(), DecodeLimits::default(), 90);
-        let boards = BTreeMap::from([(Partition::embedded(), Arc::clone(&verdicts))]);
         let (pipeline, handle) = Pipeline::new(
             source,
             judge,

@@ -112,6 +112,10 @@ columns! {
     log_source Text not_null "" "" "The log it was received into: log, or a topic.";
     log_partition Int not_null "" "" "The log's partition.";
     log_offset Long not_null "" "" "Its offset in that partition.";
+    log_item Int not_null "" "" "Its place among the events of one record, from 0; 0 where a record is one event.";
+    log_time Time null "" "" "The timestamp that the record bears in Kafka, which the producer or the broker set.";
+    log_key Text null "" "" "The record's key in Kafka; base64: and its base64 where it is not text.";
+    log_headers Json null "" "" "The record's headers in Kafka: a list of [name, value], a value that is not text as {\"base64\": …}.";
     raw Text not_null "" "" "The event byte for byte as received.";
     ingest_date Date not_null "" "" "The day of ingest_time in UTC; tables are partitioned by it.";
 }
@@ -159,7 +163,7 @@ pub const QUARANTINE_COLUMNS: &[Column] = &{
             "reason",
             Kind::Text,
             false,
-            "A stable code: invalid_utf8, invalid_json, empty, too_deep, duplicate_key, not_an_object, account_missing, account_invalid, account_mismatch, unknown_dialect, reserved_service, too_large.",
+            "A stable code: invalid_utf8, invalid_json, empty, too_deep, duplicate_key, not_an_object, account_missing, account_invalid, account_mismatch, unknown_dialect, reserved_service, too_large, no_envelope, too_many_events, invalid_body, source_gap.",
         ),
         c(
             "detail",
@@ -168,6 +172,25 @@ pub const QUARANTINE_COLUMNS: &[Column] = &{
             "One sentence about this record.",
         ),
         c("size", Kind::Long, false, "How many bytes were received."),
+        c(
+            "log_item",
+            Kind::Int,
+            false,
+            "Its place among the events of one record, from 0.",
+        ),
+        c(
+            "log_time",
+            Kind::Time,
+            true,
+            "The timestamp that the record bears in Kafka.",
+        ),
+        c("log_key", Kind::Text, true, "The record's key in Kafka."),
+        c(
+            "log_headers",
+            Kind::Json,
+            true,
+            "The record's headers in Kafka.",
+        ),
         c(
             "raw_base64",
             Kind::Text,

@@ -187,11 +187,12 @@ fn event_id<'a>(v: &mut Values<'a, '_>, cloudtrail: bool, context: &Context<'_>)
         }
         None => {
             v.flags.insert(Flags::EVENT_ID_GENERATED);
-            let partition = context.partition;
-            Cow::Owned(format!(
-                "gen-{}-{}-{}",
-                partition.source, partition.number, context.offset
-            ))
+            let (partition, offset) = (context.partition, context.offset);
+            let place = format!("gen-{}-{}-{offset}", partition.source, partition.number);
+            Cow::Owned(match context.item {
+                0 => place,
+                item => format!("{place}-{item}"),
+            })
         }
     }
 }

@@ -30,11 +30,21 @@ pub enum Reason {
     ReservedService,
     /// Larger than the limit on one event.
     TooLarge,
+    /// It came by the topic that Cairn's own doors write to, and not from one.
+    NoEnvelope,
+    /// A record with more events than one may hold.
+    TooManyEvents,
+    /// A record that holds several events and breaks off, or does not
+    /// decompress.
+    InvalidBody,
+    /// No record, but what stands for records that were gone before they were
+    /// read.
+    SourceGap,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::InvalidUtf8,
         Self::InvalidJson,
         Self::Empty,
@@ -47,6 +57,10 @@ impl Reason {
         Self::UnknownDialect,
         Self::ReservedService,
         Self::TooLarge,
+        Self::NoEnvelope,
+        Self::TooManyEvents,
+        Self::InvalidBody,
+        Self::SourceGap,
     ];
 
     /// The stable code.
@@ -64,6 +78,10 @@ impl Reason {
             Self::UnknownDialect => "unknown_dialect",
             Self::ReservedService => "reserved_service",
             Self::TooLarge => "too_large",
+            Self::NoEnvelope => "no_envelope",
+            Self::TooManyEvents => "too_many_events",
+            Self::InvalidBody => "invalid_body",
+            Self::SourceGap => "source_gap",
         }
     }
 }
@@ -86,7 +104,8 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn new(reason: Reason, detail: impl Into<String>) -> Self {
+    /// A refusal for `reason`, told in one sentence.
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self {
             reason,
             detail: detail.into(),

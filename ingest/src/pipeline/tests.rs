@@ -1,5 +1,7 @@
 use bytes::Bytes;
 
+use cairn_schemas::Partition;
+
 use super::*;
 use crate::testing::{ACCOUNT, Rig, event, expected, ids_of};
 use crate::verdict::Verdict;

@@ -11,8 +11,10 @@ use base64::engine::general_purpose::STANDARD;
 use cairn_schemas::columns::quarantine_schema;
 use cairn_schemas::{AccountId, Micros};
 
+use super::origin::OriginBuilder;
 use super::{BatchFull, MAX_BYTES};
 use crate::decode::Refusal;
+use crate::source::Origin;
 
 /// One record that was refused.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +31,10 @@ pub struct QuarantineRow<'r> {
     pub log_partition: i32,
     /// Its offset there.
     pub log_offset: i64,
+    /// Its place among the events of that record.
+    pub log_item: u16,
+    /// What else the log says of the record.
+    pub origin: Option<&'r Origin>,
     /// Why.
     pub refusal: &'r Refusal,
     /// The bytes as received.
@@ -49,6 +55,7 @@ pub struct QuarantineBuilder {
     reason: StringBuilder,
     detail: StringBuilder,
     size: Int64Builder,
+    origin: OriginBuilder,
     raw_base64: StringBuilder,
     ingest_date: Date32Builder,
 }
@@ -74,6 +81,7 @@ impl QuarantineBuilder {
             reason: StringBuilder::new(),
             detail: StringBuilder::new(),
             size: Int64Builder::new(),
+            origin: OriginBuilder::default(),
             raw_base64: StringBuilder::new(),
             ingest_date: Date32Builder::new(),
         }
@@ -102,8 +110,12 @@ impl QuarantineBuilder {
     /// added.
     pub fn push(&mut self, row: &QuarantineRow<'_>) -> Result<(), BatchFull> {
         let base64 = row.raw.len().div_ceil(3) * 4;
-        let bytes =
-            120 + base64 + row.sender.len() + row.log_source.len() + row.refusal.detail.len();
+        let bytes = 120
+            + base64
+            + row.sender.len()
+            + row.log_source.len()
+            + row.refusal.detail.len()
+            + row.origin.map_or(0, Origin::len);
         if self.bytes + bytes > MAX_BYTES {
             return Err(BatchFull);
         }
@@ -120,6 +132,7 @@ impl QuarantineBuilder {
         self.detail.append_value(&row.refusal.detail);
         self.size
             .append_value(i64::try_from(row.raw.len()).unwrap_or(i64::MAX));
+        self.origin.push(row.log_item, row.origin);
         self.raw_base64.append_value(STANDARD.encode(row.raw));
         self.ingest_date.append_value(row.ingest_time.day());
         Ok(())
@@ -129,6 +142,7 @@ impl QuarantineBuilder {
     pub fn finish(&mut self) -> RecordBatch {
         self.rows = 0;
         self.bytes = 0;
+        let [log_item, log_time, log_key, log_headers] = self.origin.finish_all();
         let columns: Vec<ArrayRef> = vec![
             Arc::new(self.ingest_time.finish()),
             Arc::new(self.account_id.finish()),
@@ -139,6 +153,10 @@ impl QuarantineBuilder {
             Arc::new(self.reason.finish()),
             Arc::new(self.detail.finish()),
             Arc::new(self.size.finish()),
+            log_item,
+            log_time,
+            log_key,
+            log_headers,
             Arc::new(self.raw_base64.finish()),
             Arc::new(self.ingest_date.finish()),
         ];

@@ -15,6 +15,8 @@ pub(crate) fn meta(offset: i64) -> RowMeta<'static> {
         log_source: "log",
         log_partition: 0,
         log_offset: offset,
+        log_item: 0,
+        origin: None,
         flags: Flags::NONE,
     }
 }
@@ -162,6 +164,8 @@ fn what_the_log_says_stands_beside_the_event() {
             log_source: "topic",
             log_partition: 3,
             log_offset: 1 << 40,
+            log_item: 0,
+            origin: None,
             flags: Flags::CONFLICTING_DUPLICATE,
         },
     )

@@ -1,6 +1,5 @@
 //! Everything that a running server consists of, put together in one place.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use cairn_ingest::pipeline::{Observer, Pipeline, PipelineError, PipelineHandle, 
 use cairn_ingest::receive::ReceiveLimits;
 use cairn_ingest::seen::{SeenIndex, SeenOptions};
 use cairn_ingest::source::EmbeddedSource;
-use cairn_ingest::verdict::{Verdict, Verdicts};
+use cairn_ingest::verdict::{Boards, Verdict, Verdicts};
 use cairn_query::{Engine, Limits};
 use cairn_schemas::control::Principal;
 use cairn_schemas::selector::Among;
@@ -126,7 +125,8 @@ impl App {
         let registry = open_registry(&settings, &control, &ambient).await?;
         let history = Arc::new(open_history(&root, &ambient).await?);
         let committed = check_log(&log, &history)?;
-        let verdicts = Arc::new(Verdicts::new(committed, VERDICTS_KEPT));
+        let boards = Arc::new(Boards::new(VERDICTS_KEPT));
+        let verdicts = boards.own(&Partition::embedded(), committed);
         let seen = open_seen(&settings.data.dir, &history, &log).await?;
         let stop = CancellationToken::new();
 
@@ -152,7 +152,7 @@ impl App {
             ..DecodeLimits::default()
         };
         let (pipeline, handle) = Pipeline::new(
-            Box::new(EmbeddedSource::new(log.reader(committed)?)),
+            Box::new(EmbeddedSource::new(log.clone(), Partition::embedded())),
             Judge::new(
                 seen,
                 registry.known_accounts(),
@@ -160,7 +160,7 @@ impl App {
                 settings.history.retention_days,
             ),
             Arc::clone(&history),
-            BTreeMap::from([(Partition::embedded(), Arc::clone(&verdicts))]),
+            boards,
             Arc::new(observer),
             pipeline_options(&settings),
         );
@@ -421,7 +421,7 @@ struct Observing {
 impl Observer for Observing {
     fn judged(&self, judged: &Judged) {
         let (mut accepted, mut duplicate) = (0, 0);
-        for verdict in &judged.verdicts {
+        for (_, verdict) in &judged.verdicts {
             match verdict {
                 Verdict::Accepted { .. } => accepted += 1,
                 Verdict::Duplicate { .. } => duplicate += 1,

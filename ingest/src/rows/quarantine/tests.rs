@@ -21,6 +21,8 @@ fn the_bytes_can_be_had_back() {
             log_source: "log",
             log_partition: 0,
             log_offset: offset as i64,
+            log_item: 0,
+            origin: None,
             refusal: &refusal,
             raw,
         })
