@@ -13,7 +13,7 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
 use serde_json::{Value, json};
 
-use super::commit::with_info;
+use super::commit::{Made, with_info};
 use super::error::TableError;
 use super::log::versioned;
 use super::names::is_own_folder;
@@ -121,7 +121,7 @@ impl Table {
         let id = self.ids.hex128();
         let fenced = head.state.txns.get(MAINTENANCE).copied();
         let done = self
-            .publish(&mut head, &id, |state| {
+            .publish(&mut head, &id, &Made::new(), |state| {
                 self.check_fence(state, fenced)?;
                 let mut actions: Vec<Value> = old
                     .iter()

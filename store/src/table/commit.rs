@@ -24,13 +24,36 @@ use super::error::TableError;
 use super::log;
 use super::names::DataName;
 use super::parquet::{Encoded, encode};
-use super::state::{COMMIT_ID, COMMIT_LINES, Entry, State};
+use super::age::MAINTENANCE;
+use super::state::{COMMIT_ID, COMMIT_LINES, COMMIT_SHA256, Entry, State, entry_hash};
 use super::{Head, Listing, Table};
 
 /// A state that was not confirmed for so long may have slept through more
 /// than the log keeps: then the table is read anew before anything is put,
 /// and again after it.
 const CONFIRMED: Duration = Duration::from_secs(3600);
+
+/// The objects of a commit that is not in the log yet.
+#[derive(Debug)]
+pub(super) struct Made {
+    /// When the first was begun.
+    since: Instant,
+    /// By path; the bytes are kept until the commit is through.
+    files: Vec<(String, Bytes)>,
+}
+
+impl Made {
+    pub(super) fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            files: Vec::new(),
+        }
+    }
+
+    fn is_old(&self) -> bool {
+        !self.files.is_empty() && self.since.elapsed() >= CONFIRMED
+    }
+}
 
 /// How many commits of others one commit lets pass before it gives up.
 const MOST_OVERTAKEN: u32 = 100;
@@ -45,6 +68,7 @@ pub(super) fn with_info(actions: Vec<Value>, operation: &str, now: Micros, id: &
     });
     info[COMMIT_ID] = json!(id);
     info[COMMIT_LINES] = json!(actions.len());
+    info[COMMIT_SHA256] = json!(entry_hash(Some(id), &log::encode(&actions)));
     let mut lines = vec![json!({ "commitInfo": info })];
     lines.extend(actions);
     lines
@@ -107,9 +131,10 @@ impl Table {
         }
         // (1) The Parquet files, durable. A crash after it leaves objects that
         // nothing lists; the vacuum removes them, and a repeat makes others.
-        let mut actions = Vec::new();
-        for (n, file) in files.into_iter().enumerate() {
-            actions.push(json!({ "add": self.put_file(file, n, &id, now, true).await? }));
+        let (mut actions, mut made) = (Vec::new(), Made::new());
+        for file in files {
+            let add = self.put_file(file, &mut made, &id, now, true).await?;
+            actions.push(json!({ "add": add }));
         }
         for (partition, next) in &to.0 {
             if *next != from.of(partition) {
@@ -123,7 +148,7 @@ impl Table {
         let lines = with_info(actions, "WRITE", now, &id);
         // (2) The log's entry, durable: the act itself. A crash after it
         // leaves the commit done; whoever opens the table next sees it.
-        self.publish(head, &id, |state| {
+        self.publish(head, &id, &made, |state| {
             self.stands_at(state, from, to)?;
             Ok(lines.clone())
         })
@@ -176,7 +201,7 @@ impl Table {
     pub(super) async fn put_file(
         &self,
         file: Encoded,
-        number: usize,
+        made: &mut Made,
         id: &str,
         now: Micros,
         data_change: bool,
@@ -187,10 +212,11 @@ impl Table {
             day,
             span: facts.span(),
             commit: id,
-            number,
+            number: made.files.len(),
         });
         let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-        self.put_object(&path, bytes).await?;
+        self.put_object(&path, bytes.clone()).await?;
+        made.files.push((path.clone(), bytes));
         Ok(Add {
             path,
             partition_values: [("ingest_date".to_owned(), Some(date))].into(),
@@ -229,11 +255,18 @@ impl Table {
         &self,
         head: &mut Head,
         id: &str,
+        made: &Made,
         plan: impl Fn(&State) -> Result<Vec<Value>, TableError>,
     ) -> Result<(), TableError> {
         let (mut attempt, mut overtaken) = (0, 0);
         loop {
             self.confirm(head).await?;
+            if made.is_old() {
+                // A process that slept for days may list what the vacuum has
+                // taken for an orphan meanwhile. The next try makes its own.
+                let slept = "its files were written too long ago to be sure of them";
+                return Err(self.log.unavailable("committing", slept));
+            }
             let lines = plan(&head.state)?;
             let body = log::encode(&lines);
             let version = head.state.version + 1;
@@ -241,7 +274,7 @@ impl Table {
                 Ok(()) => {
                     let entry = Entry::parse(&body).map_err(|e| self.refused(e))?;
                     self.log.apply(&mut head.state, version, entry)?;
-                    return self.settle(head, &lines).await;
+                    return self.settle(head, &lines, made).await;
                 }
                 Err(e) => e,
             };
@@ -251,7 +284,7 @@ impl Table {
                     let ours = entry.commit_id() == Some(id);
                     self.log.apply(&mut head.state, version, entry)?;
                     if ours {
-                        return self.settle(head, &lines).await;
+                        return self.settle(head, &lines, made).await;
                     }
                     super::check(&self.spec, &head.state)?;
                     overtaken += 1;
@@ -291,8 +324,14 @@ impl Table {
     }
 
     /// A put that took so long that the log may have been cleaned beneath it
-    /// can land on a number that is long past, where nobody reads it.
-    async fn settle(&self, head: &mut Head, lines: &[Value]) -> Result<(), TableError> {
+    /// can land on a number that is long past, where nobody reads it; and the
+    /// vacuum may have taken its files for orphans before it landed.
+    async fn settle(
+        &self,
+        head: &mut Head,
+        lines: &[Value],
+        made: &Made,
+    ) -> Result<(), TableError> {
         if head.seen.elapsed() < CONFIRMED {
             head.seen = Instant::now();
             return Ok(());
@@ -306,11 +345,39 @@ impl Table {
                 && app.is_none_or(|a| state.txns.get(a).copied() >= line["txn"]["version"].as_i64())
         });
         if landed {
+            for (path, bytes) in &made.files {
+                self.restore(state, path, bytes).await?;
+            }
             return Ok(());
         }
-        Err(TableError::Conflict {
-            at: state.position(&self.options.position_prefix),
+        // Merged or expired by others and forgotten since is as good as not
+        // landed: what the caller does next is the same.
+        let maintenance = lines
+            .iter()
+            .any(|line| line["txn"]["appId"].as_str() == Some(MAINTENANCE));
+        Err(match maintenance {
+            true => TableError::Overtaken {
+                table: self.spec.name.clone(),
+            },
+            false => TableError::Conflict {
+                at: state.position(&self.options.position_prefix),
+            },
         })
+    }
+
+    /// Puts a listed file again should it be gone.
+    async fn restore(&self, state: &State, path: &str, bytes: &Bytes) -> Result<(), TableError> {
+        if !state.files.contains_key(path) {
+            return Ok(());
+        }
+        match self.log.store.head(&self.log.key(path)).await {
+            Ok(_) => Ok(()),
+            Err(object_store::Error::NotFound { .. }) => {
+                tracing::warn!(table = %self.spec.name, path, "a file was vacuumed before its commit landed, put again");
+                self.put_object(path, bytes.clone()).await
+            }
+            Err(e) => Err(self.log.unavailable("checking a file", e)),
+        }
     }
 
     /// Takes in what others have committed.

@@ -23,8 +23,9 @@ use tokio::time::Instant;
 use crate::seed::{Plan, Rng};
 use crate::store::FaultStore;
 
-/// 2025-11-22T12:00:00Z in microseconds, when every world begins.
-pub const DAWN: i64 = 1_763_812_800_000_000;
+/// 2040-06-21T12:00:00Z in microseconds, when every world begins: after any
+/// real clock, which the Delta kernel asks when it forgets tombstones.
+pub const DAWN: i64 = 2_224_065_600_000_000;
 
 /// The shared part of a schedule. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@
 //! `CAIRN_FAULT_SEED=<seed>` runs that one alone and prints what happened, and
 //! `CAIRN_FAULT_LONG=1` runs the long form.
 
+mod asleep;
 mod own;
 mod racing;
 mod steps;
