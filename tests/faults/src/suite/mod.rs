@@ -5,7 +5,9 @@
 //! `CAIRN_FAULT_LONG=1` runs the long form.
 
 mod asleep;
+mod log;
 mod own;
+mod pipeline;
 mod racing;
 mod steps;
 mod tables;
