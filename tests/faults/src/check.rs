@@ -16,8 +16,8 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
-/// A place in the log: source, partition, offset.
-pub type Place = (String, i32, i64);
+/// A place in the log: source, partition, offset, and which of the record's events.
+pub type Place = (String, i32, i64, i32);
 
 /// One row, as far as the checks go.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -173,7 +173,7 @@ impl Reader<'_> {
             return self.merged(&gone, fresh).await;
         }
         for row in &fresh {
-            let (source, partition, offset) = &row.place;
+            let (source, partition, offset, _) = &row.place;
             let app = format!("{}:{source}/{partition}", self.prefix);
             let from = before.get(&app).copied().unwrap_or(0);
             let to = self.truth.txns.get(&app).copied().unwrap_or(0);
@@ -389,6 +389,9 @@ fn rows_of(bytes: Bytes) -> Result<Vec<Row>, String> {
                 .ok_or_else(|| format!("no column {name}"))
         };
         let partitions = column("log_partition")?.as_primitive::<Int32Type>().clone();
+        let items = batch
+            .column_by_name("log_item")
+            .map(|c| c.as_primitive::<Int32Type>().clone());
         let offsets = column("log_offset")?.as_primitive::<Int64Type>().clone();
         let ingested = column("ingest_time")?
             .as_primitive::<TimestampMicrosecondType>()
@@ -406,7 +409,12 @@ fn rows_of(bytes: Bytes) -> Result<Vec<Row>, String> {
             let source = texts.remove("log_source").ok_or("a row without a source")?;
             let raw = texts.remove("raw").or_else(|| texts.remove("raw_base64"));
             rows.push(Row {
-                place: (source, partitions.value(row), offsets.value(row)),
+                place: (
+                    source,
+                    partitions.value(row),
+                    offsets.value(row),
+                    items.as_ref().map_or(0, |items| items.value(row)),
+                ),
                 account: texts.remove("account_id").unwrap_or_default(),
                 raw: raw.ok_or("a row without its bytes")?,
                 ingest_time: ingested.value(row),

@@ -106,6 +106,9 @@ impl Process {
         let Some(history) = self.tables(store, &ids).await? else {
             return Ok(());
         };
+        // An earlier life's commit may have landed and told nobody.
+        let committed = history.committed();
+        self.reached.send_modify(|reached| reached.merge(&committed));
         let seen = SeenIndex::open(seen, SeenOptions::default()).map_err(|e| e.to_string())?;
         let seen = match judge::catch_up(seen, &history).await {
             Ok(seen) => seen,
@@ -181,7 +184,7 @@ async fn check(world: &World, log: &Log) -> Result<(), String> {
         log.records().map(|(n, r)| ((n, r.offset), r)).collect();
     let mut events = std::collections::BTreeSet::new();
     for row in &history.rows {
-        let (_, number, offset) = &row.place;
+        let (_, number, offset, _) = &row.place;
         let record = produced
             .get(&(*number, *offset))
             .ok_or_else(|| format!("a row of {:?}, where no record is", row.place))?;
@@ -352,4 +355,44 @@ fn a_pipeline_under_seeded_faults_neither_loses_nor_repeats() {
         long: 600,
     };
     seeded("pipeline", many, under_chance);
+}
+
+/// Two processes share three partitions in which the same events stand. The
+/// partitions change hands; one of the processes may not notice for minutes
+/// and goes on; both are struck by chance.
+async fn changing_hands(world: World, mut rng: Rng) -> Result<(), String> {
+    let log = Log::new(3, 16, &mut rng);
+    log.assign(&[0, 1, rng.below(2) as usize]);
+    let scene = Scene::new(world, rng.clone(), Arc::clone(&log));
+    let processes = (0..2).map(|number| {
+        let mut rng = rng.fork(&format!("process {number}"));
+        let odds = *rng.pick(&[None, None, Some(Odds::SOME), Some(Odds::MANY)]);
+        let blind = *rng.pick(&[0, 0, 7, 40, 400]);
+        let plan = move |life: usize| match odds {
+            Some(odds) if life < 8 => Plan::seeded(odds, rng.fork(&format!("plan {life}"))),
+            _ => Plan::none(),
+        };
+        scene.process(number, blind).run(plan(0), plan)
+    });
+    let processes: Vec<_> = processes.collect();
+    let mut rng = rng.fork("hands");
+    let hands = async {
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_secs(1 + rng.below(9))).await;
+            let mut owner = || rng.below(2) as usize;
+            log.assign(&[owner(), owner(), owner()]);
+        }
+        Ok(())
+    };
+    futures::future::try_join(hands, scene.play(processes)).await?;
+    Ok(())
+}
+
+#[test]
+fn two_pipelines_whose_partitions_change_hands_neither_lose_nor_repeat() {
+    let many = Many {
+        short: 25,
+        long: 600,
+    };
+    seeded("changing hands", many, changing_hands);
 }

@@ -121,6 +121,7 @@ pub(super) fn events(number: i32, first: i64, next: i64, attempt: &str) -> Recor
                     offsets.iter().map(|o| Micros(ingested(*o)).day()),
                 )),
                 "log_offset" => Arc::new(Int64Array::from(offsets.clone())),
+                "log_item" => Arc::new(Int32Array::from_value(0, rows)),
                 "log_partition" => Arc::new(Int32Array::from_value(number, rows)),
                 "late" => Arc::new(BooleanArray::from(vec![false; rows])),
                 name if field.data_type() == &DataType::Utf8 && !field.is_nullable() => {
@@ -169,7 +170,7 @@ impl Ledger {
                 return Err(format!("partition {number} stands at {at}, not at {end}"));
             }
             for offset in 0..*end {
-                let place: Place = ("log".to_owned(), *number, offset);
+                let place: Place = ("log".to_owned(), *number, offset, 0);
                 let Some(row) = rows.get(&place) else {
                     if ingested(offset) < self.expired {
                         continue;
