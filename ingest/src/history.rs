@@ -1,23 +1,75 @@
 //! History as the rest of Cairn sees it: the committed table, the newest rows
 //! in memory, and quarantine beside them.
 //!
-//! One pipeline writes; any number of readers take snapshots. A snapshot's
-//! file list names the position that it reaches, and memory adds exactly what
-//! lies beyond that position, so the two meet without a gap or an overlap
-//! whenever they are read.
+//! One pipeline of this process writes; any number of readers take snapshots. A
+//! snapshot's file list names the position that it reaches, and memory adds
+//! exactly what lies beyond that position, so the two meet without a gap or an
+//! overlap whenever they are read. That holds also while others commit to the
+//! same tables: their partitions are not in memory, and of one that was lost
+//! and still is, only what lies beyond the files is added.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
-use cairn_schemas::Position;
 use cairn_schemas::columns;
-use cairn_store::table::{Listing, Table, TableError};
+use cairn_schemas::{Partition, Position};
+use cairn_store::table::{Condition, Listing, Prepared, Table, TableError};
 use cairn_store::view::TableSnapshot;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::recent::{Recent, Stretch};
+
+/// What became of a commit.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Everything below lies in files.
+    Committed(Position),
+    /// Others have committed and the table stands here. Their rows have to be
+    /// learned before the commit is tried again.
+    Behind(Position),
+    /// Another process took records that this one took for its own, or it
+    /// cannot be known what became of the batch. What is open has to be let go.
+    Overtaken,
+}
+
+/// A batch whose fate is open for so long is let go: its files might be taken
+/// for orphans some day.
+const TOO_OLD: Duration = Duration::from_secs(12 * 3600);
+
+/// Rows on their way into the table.
+#[derive(Debug)]
+struct Batch {
+    stretches: Vec<Stretch>,
+    /// Where they bring their partitions.
+    to: Position,
+    prepared: Option<Prepared>,
+    since: Instant,
+}
+
+impl Batch {
+    fn new(stretches: Vec<Stretch>) -> Self {
+        let mut to = Position::default();
+        for stretch in &stretches {
+            to.advance(&stretch.partition, stretch.next);
+        }
+        Self {
+            stretches,
+            to,
+            prepared: None,
+            since: Instant::now(),
+        }
+    }
+
+    fn rows(&self) -> Vec<RecordBatch> {
+        let rows = self.stretches.iter().map(|s| s.rows.clone());
+        rows.filter(|r| r.num_rows() > 0).collect()
+    }
+}
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -26,9 +78,13 @@ pub struct History {
     quarantine: Arc<Table>,
     recent: Mutex<Recent>,
     committed: watch::Sender<Position>,
-    /// Where the commits since the last success would have reached: one of them
-    /// may have landed although it failed, and then the table says so later.
-    attempted: Mutex<Vec<Position>>,
+    /// The partitions that this process reads now.
+    owned: watch::Sender<Arc<BTreeSet<Partition>>>,
+    /// The rows below are known to the judge. Its own commits and those of
+    /// others that it has read.
+    learned: Mutex<Position>,
+    /// The batch on its way into the table.
+    batch: tokio::sync::Mutex<Option<Batch>>,
     /// How many bytes of committed rows may stay for followers.
     follower_bytes: usize,
 }
@@ -42,8 +98,10 @@ impl History {
             table,
             quarantine,
             recent,
+            learned: Mutex::new(at.clone()),
             committed: watch::Sender::new(at),
-            attempted: Mutex::default(),
+            owned: watch::Sender::default(),
+            batch: tokio::sync::Mutex::default(),
             follower_bytes,
         }
     }
@@ -83,69 +141,160 @@ impl History {
         self.committed.subscribe()
     }
 
-    /// Commits everything that is open. Returns the position that files reach
-    /// now. Called by the pipeline alone.
-    ///
-    /// 1. Quarantine's rows and the position, in one commit of that table. A
-    ///    crash here leaves quarantine ahead of history: the replay meets the
-    ///    same records again, and [`Self::quarantine_rows`] leaves out those
-    ///    below quarantine's own position.
-    /// 2. History's rows and the position, in one commit. A crash here leaves
-    ///    nothing to do.
-    /// 3. Memory learns of it. A crash here is as one after step 2.
-    pub async fn commit(&self) -> Result<Position, TableError> {
-        let (open, to) = self.recent.lock().seal();
-        self.commit_quarantine(&open, &to).await?;
-        let rows: Vec<RecordBatch> = open
-            .into_iter()
-            .map(|s| s.rows)
-            .filter(|r| r.num_rows() > 0)
-            .collect();
-        let from = self.committed();
-        let mut reached = to.clone();
-        if !from.reaches(&to) {
-            match self.table.commit(rows, &from, &to).await {
-                Ok(_) => {}
-                // An earlier try landed after all. What came in since
-                // is still open and goes with the next commit.
-                Err(TableError::Conflict { at }) if self.attempted.lock().contains(&at) => {
-                    reached = at;
-                }
-                Err(error) => {
-                    let mut attempted = self.attempted.lock();
-                    if attempted.last() != Some(&to) {
-                        attempted.push(to);
-                    }
-                    return Err(error);
-                }
-            }
-        }
-        self.attempted.lock().clear();
-        self.recent.lock().committed(&reached);
-        self.committed.send_replace(reached.clone());
-        Ok(reached)
+    /// The partitions that this process reads and commits; empty until the
+    /// pipeline begins. Set anew whenever it begins.
+    pub fn owned(&self) -> watch::Receiver<Arc<BTreeSet<Partition>>> {
+        self.owned.subscribe()
     }
 
-    async fn commit_quarantine(&self, open: &[Stretch], to: &Position) -> Result<(), TableError> {
+    /// States what this process reads from now on. Called by the pipeline alone.
+    pub(crate) fn own(&self, partitions: BTreeSet<Partition>) {
+        self.recent.lock().own(partitions.clone());
+        self.owned.send_replace(Arc::new(partitions));
+    }
+
+    /// Takes in what others have committed. Returns the position that files
+    /// reach now, as far as this process knows.
+    pub async fn refresh(&self) -> Result<Position, TableError> {
+        self.refresh_tables().await?;
+        self.others_at(&self.table.position());
+        Ok(self.committed())
+    }
+
+    /// [`Self::refresh`] for the pipeline, which looks at the tables itself.
+    pub(crate) async fn refresh_tables(&self) -> Result<(), TableError> {
+        self.quarantine.refresh().await?;
+        self.table.refresh().await?;
+        Ok(())
+    }
+
+    fn others_at(&self, at: &Position) {
+        let mut recent = self.recent.lock();
+        recent.others_at(at);
+        // Under the lock: a follower that learns of the position finds memory
+        // in step with it.
+        self.publish(recent.committed_position());
+    }
+
+    fn publish(&self, committed: &Position) {
+        self.committed.send_if_modified(|known| {
+            let moved = !known.reaches(committed);
+            known.merge(committed);
+            moved
+        });
+    }
+
+    /// Begins an incarnation at `at`, where the table stands as far as the judge
+    /// knows: memory is empty, and what was open is let go. Called by the
+    /// pipeline alone, while no commit is under way.
+    pub(crate) async fn begin(&self, at: &Position) {
+        *self.batch.lock().await = None;
+        *self.learned.lock() = at.clone();
+        let mut recent = self.recent.lock();
+        *recent = Recent::new(at.clone());
+        self.publish(at);
+    }
+
+    /// The position whose rows the judge knows; commits continue from it.
+    pub(crate) fn learned(&self) -> Position {
+        self.learned.lock().clone()
+    }
+
+    /// States that the judge knows the rows of others up to `at`.
+    pub(crate) fn learned_up_to(&self, at: &Position) {
+        *self.learned.lock() = at.clone();
+        self.others_at(at);
+    }
+
+    /// Commits what is open. Called by the pipeline alone.
+    ///
+    /// A batch that failed is tried again as it is, until it is known what
+    /// became of it: rows that came in since wait for the next one.
+    ///
+    /// 1. Quarantine's rows and their position, in one commit of that table. A
+    ///    crash here leaves quarantine ahead of history: whoever reads the same
+    ///    records again leaves out those below quarantine's own position.
+    /// 2. History's rows become files. A crash here leaves orphans.
+    /// 3. History's files and position, in one commit. A crash here leaves
+    ///    nothing to do.
+    /// 4. Memory learns of it. A crash here is as one after step 3.
+    pub async fn commit(&self) -> Result<Outcome, TableError> {
+        let mut slot = self.batch.lock().await;
+        let batch = match &mut *slot {
+            Some(batch) => batch,
+            None => {
+                let (stretches, _) = self.recent.lock().seal();
+                if stretches.is_empty() {
+                    return Ok(Outcome::Committed(self.learned()));
+                }
+                slot.insert(Batch::new(stretches))
+            }
+        };
+        if batch.since.elapsed() > TOO_OLD {
+            return Ok(Outcome::Overtaken);
+        }
+        self.commit_quarantine(&batch.stretches).await?;
+        let prepared = match &batch.prepared {
+            Some(prepared) => prepared,
+            None => {
+                let prepared = self.table.prepare(batch.rows()).await?;
+                batch.prepared.insert(prepared)
+            }
+        };
+        let from = self.learned();
+        let mut to = from.clone();
+        to.merge(&batch.to);
+        let done = self
+            .table
+            .publish_prepared(prepared, &from, &to, Condition::Whole)
+            .await;
+        match done {
+            Ok(_) => {}
+            Err(TableError::Conflict { at }) => {
+                let overtaken = self.recent.lock().is_overtaken(&from, &at);
+                return Ok(match overtaken || !at.reaches(&from) {
+                    true => Outcome::Overtaken,
+                    false => Outcome::Behind(at),
+                });
+            }
+            Err(error) => return Err(error),
+        }
+        *self.learned.lock() = to.clone();
+        let mut recent = self.recent.lock();
+        recent.committed(&batch.to);
+        self.publish(&to);
+        drop(recent);
+        *slot = None;
+        Ok(Outcome::Committed(to))
+    }
+
+    /// Each of its commits is about the partitions that have refused rows, and
+    /// no others: processes do not get in each other's way here.
+    async fn commit_quarantine(&self, open: &[Stretch]) -> Result<(), TableError> {
         loop {
-            let refused = self.quarantine_rows(open);
+            let there = self.quarantine.position();
+            let mut refused = Vec::new();
+            let (mut from, mut to) = (Position::default(), Position::default());
+            for stretch in open {
+                let Some(rows) = beyond(&there, stretch) else {
+                    continue;
+                };
+                let p = &stretch.partition;
+                refused.push(rows);
+                from.advance(p, there.of(p));
+                to.advance(p, stretch.next);
+            }
             if refused.is_empty() {
                 return Ok(());
             }
-            let from = self.quarantine.position();
-            match self.quarantine.commit(refused, &from, to).await {
+            match self.quarantine.commit(refused, &from, &to).await {
                 Ok(_) => return Ok(()),
-                // An earlier try landed after all: look again at what is left.
-                Err(TableError::Conflict { at }) if at != from => {}
+                // An earlier try landed after all, or another process had the
+                // partition and read the same records: look again what is left.
+                Err(TableError::Conflict { at }) if at != there => {}
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    /// The quarantined rows of `stretches` that its table does not hold yet.
-    fn quarantine_rows(&self, stretches: &[Stretch]) -> Vec<RecordBatch> {
-        let there = self.quarantine.position();
-        stretches.iter().filter_map(|s| beyond(&there, s)).collect()
     }
 
     /// Lets go of rows that every follower has passed. `passed` is the least

@@ -9,8 +9,9 @@
 use std::collections::HashSet;
 use std::thread::JoinHandle;
 
+use arrow::array::RecordBatch;
 use cairn_schemas::selector::Among;
-use cairn_schemas::{AccountId, Micros, Partition, Position};
+use cairn_schemas::{AccountId, Micros, Position};
 
 use crate::decode::{self, Context, DecodeLimits, Dialect, Event, Flags, Reason, Refusal};
 use crate::recent::Stretch;
@@ -18,6 +19,10 @@ use crate::rows::{BatchFull, QuarantineBuilder, QuarantineRow, RowBuilder, RowMe
 use crate::seen::{Candidate, ContentId, Done, Place, Seen, SeenError, SeenIndex, SeenKey, Slot};
 use crate::source::{Received, Record};
 use crate::verdict::Verdict;
+
+mod learn;
+
+pub use learn::{CatchUpError, LEARNED, MakeJudge, open_index};
 
 /// Records that are decoded before they are looked up together.
 const CHUNK: usize = 1024;
@@ -101,6 +106,42 @@ impl Judge {
             forgot_at: Micros(0),
             rest: 0,
         }
+    }
+
+    /// States that history committed everything below `position` as it was
+    /// judged here.
+    pub fn committed(&mut self, position: &Position) -> Result<(), SeenError> {
+        self.seen.committed(position)
+    }
+
+    /// Begins to take in what others committed, up to `at`. Then come their
+    /// rows through [`Self::learn`], and [`Self::learned`].
+    pub fn begin_learning(&mut self, at: &Position) -> Result<(), SeenError> {
+        self.seen.begin_learning(at)
+    }
+
+    /// Takes rows in that others committed; they need the columns of
+    /// [`LEARNED`] only. `false` where one of them would have made a difference
+    /// to what was judged here and is not committed: then this judge is of no
+    /// use any more. Blocks.
+    pub fn learn(&mut self, rows: &RecordBatch) -> Result<bool, CatchUpError> {
+        let mut apart = true;
+        learn::each_row(&mut self.seen, rows, |seen, row, flagged| {
+            apart = apart && seen.learn(row, flagged)?;
+            Ok(())
+        })?;
+        Ok(apart)
+    }
+
+    /// States that all rows below `at` were learned.
+    pub fn learned(&mut self, at: &Position) -> Result<(), SeenError> {
+        self.seen.advance(at)
+    }
+
+    /// Whether history holds everything that was judged here, so that the
+    /// pipeline may begin anew with this judge.
+    pub fn is_settled(&self) -> bool {
+        self.seen.is_settled()
     }
 
     /// Judges `received` in order. Blocks: takes the processor, and sometimes
@@ -320,9 +361,13 @@ impl Judge {
         }
     }
 
-    /// Writes the index's newest entries out, so that the next start has
-    /// little to read. What fails here is made up for then.
-    pub fn close(&mut self) {
+    /// Lets go of everything that history has not committed; the folder is free
+    /// on return. Blocks until the index's own work has ended.
+    pub fn let_go(mut self) {
+        self.end_work();
+    }
+
+    fn end_work(&mut self) {
         self.seen.stop_work();
         if let Some(ended) = self.upkeep.take()
             && let Ok(done) = ended.join()
@@ -330,6 +375,13 @@ impl Judge {
             // A merge that was told to stop says so; nothing is lost by it.
             let _ = self.seen.finish(done);
         }
+    }
+
+    /// Writes the index's newest entries out, as far as history committed them,
+    /// so that the next start has little to read. What fails here is made up
+    /// for then.
+    pub fn close(&mut self) {
+        self.end_work();
         if let Err(error) = self.seen.flush() {
             tracing::warn!(error = %error, "the duplicate index was not written out, the next start reads history instead");
         }
@@ -378,87 +430,4 @@ fn sole_account(batch: &Received) -> Option<&AccountId> {
         Among::Only(set) if set.len() == 1 => set.first(),
         _ => None,
     }
-}
-
-/// Brings the index up to what history committed, from history's own rows.
-pub async fn catch_up(
-    mut seen: SeenIndex,
-    history: &crate::history::History,
-) -> Result<SeenIndex, CatchUpError> {
-    use futures::TryStreamExt;
-    let committed = history.committed();
-    let mut rows = history
-        .table()
-        .rows_between(&seen.covered(), Some(&committed));
-    while let Some(batch) = rows.try_next().await? {
-        restore(&mut seen, &batch)?;
-    }
-    seen.advance(&committed)?;
-    Ok(seen)
-}
-
-/// Why the duplicate index could not be brought up to date.
-#[derive(Debug, thiserror::Error)]
-pub enum CatchUpError {
-    /// History could not be read.
-    #[error(transparent)]
-    Table(#[from] cairn_store::table::TableError),
-    /// The index could not be written.
-    #[error(transparent)]
-    Seen(#[from] SeenError),
-    /// History holds something that no event is.
-    #[error("history holds a row that is no event ({0}); was the table written by something else?")]
-    Row(String),
-}
-
-fn restore(seen: &mut SeenIndex, batch: &arrow::array::RecordBatch) -> Result<(), CatchUpError> {
-    use arrow::array::{Array, AsArray};
-    use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
-    let missing = |name: &str| CatchUpError::Row(format!("column {name} is missing"));
-    let column = |name: &str| batch.column_by_name(name).ok_or_else(|| missing(name));
-    let text = |name: &str| {
-        column(name)?
-            .as_string_opt::<i32>()
-            .ok_or_else(|| missing(name))
-    };
-    let (accounts, ids, raws) = (text("account_id")?, text("event_id")?, text("raw")?);
-    let sources = text("log_source")?;
-    let numbers = column("log_partition")?.as_primitive_opt::<Int32Type>();
-    let numbers = numbers.ok_or_else(|| missing("log_partition"))?;
-    let offsets = column("log_offset")?.as_primitive_opt::<Int64Type>();
-    let offsets = offsets.ok_or_else(|| missing("log_offset"))?;
-    let items = column("log_item")?.as_primitive_opt::<Int32Type>();
-    let items = items.ok_or_else(|| missing("log_item"))?;
-    let ingest = column("ingest_time")?.as_primitive_opt::<TimestampMicrosecondType>();
-    let ingest = ingest.ok_or_else(|| missing("ingest_time"))?;
-    let flags = column("flags")?
-        .as_list_opt::<i32>()
-        .ok_or_else(|| missing("flags"))?;
-    for row in 0..batch.num_rows() {
-        let account =
-            AccountId::new(accounts.value(row)).map_err(|e| CatchUpError::Row(e.to_string()))?;
-        let partition = Partition {
-            source: sources.value(row).to_owned(),
-            number: numbers.value(row),
-        };
-        let flagged = flags.is_valid(row) && {
-            let names = flags.value(row);
-            let names = names
-                .as_string_opt::<i32>()
-                .ok_or_else(|| missing("flags"))?;
-            names.iter().flatten().any(|n| n == "conflicting_duplicate")
-        };
-        let candidate = Candidate {
-            key: SeenKey::of(&account, ids.value(row)),
-            content: ContentId::of(raws.value(row).as_bytes()),
-            at: Place {
-                partition: seen.slot(&partition)?,
-                offset: offsets.value(row),
-                item: u16::try_from(items.value(row)).unwrap_or(u16::MAX),
-            },
-            ingest: Micros(ingest.value(row)),
-        };
-        seen.restore(candidate, flagged)?;
-    }
-    Ok(())
 }

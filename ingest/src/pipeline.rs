@@ -12,6 +12,19 @@
 //! anywhere repeats work and changes nothing that was committed. Nothing here
 //! depends on when a batch is cut.
 //!
+//! **Several processes** may commit to one history. What a process believes of
+//! itself decides nothing, only commits do: each is conditional on the whole
+//! position. Whoever comes second learns what the first committed, and goes on
+//! if that makes no difference to what it holds open.
+//!
+//! The pipeline lives in **incarnations**. Each begins at history's position, as
+//! after a crash. One ends by a stop; when the source says that what this process
+//! owns changes, after a last commit if that succeeds in time; when another
+//! process was faster with records that this one took for its own; and when
+//! another committed a row that would have been judged together with one that
+//! is open here. What is open and was not committed is read and judged again,
+//! by whoever owns it then.
+//!
 //! Memory is bounded: when commits do not get through, the pipeline stops
 //! reading, the log grows, and doors answer later.
 
@@ -24,10 +37,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::history::History;
-use crate::judge::{Judge, JudgeError, Judged};
+use crate::history::{History, Outcome};
+use crate::judge::{CatchUpError, Judge, JudgeError, Judged, MakeJudge};
 use crate::source::{Received, Source, SourceError, Taken};
 use crate::verdict::Boards;
+
+mod begin;
 
 /// When open rows become files.
 #[derive(Clone, Debug)]
@@ -40,6 +55,9 @@ pub struct PipelineOptions {
     pub commit_bytes: usize,
     /// How many bytes of records to judge at a time.
     pub chunk_bytes: usize,
+    /// How long the last commit may take before partitions are given up, and
+    /// before a stop. What is not committed by then is read again.
+    pub last_commit: Duration,
 }
 
 impl Default for PipelineOptions {
@@ -49,6 +67,7 @@ impl Default for PipelineOptions {
             commit_rows: 100_000,
             commit_bytes: 192 << 20,
             chunk_bytes: 4 << 20,
+            last_commit: Duration::from_secs(10),
         }
     }
 }
@@ -72,18 +91,31 @@ pub enum PipelineError {
     /// Judging failed for good.
     #[error(transparent)]
     Judge(#[from] JudgeError),
-    /// History refused the commit: another process commits the same log.
+    /// History refused the commit, in a way that another try does not mend.
     #[error("history cannot be committed to: {0}")]
     Table(#[from] TableError),
+    /// The duplicate index could not be brought up to what history committed.
+    #[error(transparent)]
+    CatchUp(#[from] CatchUpError),
     /// A task of ours panicked.
     #[error("a pipeline task ended abruptly: {0}")]
     Task(#[from] tokio::task::JoinError),
+}
+
+impl PipelineError {
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::Table(error) | Self::CatchUp(CatchUpError::Table(error)) => error.is_retryable(),
+            _ => false,
+        }
+    }
 }
 
 /// Asks the pipeline to commit.
 #[derive(Clone, Debug)]
 pub struct PipelineHandle {
     requests: mpsc::Sender<Flush>,
+    history: Arc<History>,
 }
 
 #[derive(Debug)]
@@ -92,6 +124,9 @@ struct Flush {
     done: oneshot::Sender<()>,
 }
 
+/// How often a flush looks for what other processes committed.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
 impl PipelineHandle {
     /// Whether the pipeline runs.
     pub fn is_running(&self) -> bool {
@@ -99,10 +134,35 @@ impl PipelineHandle {
     }
 
     /// Returns once everything below `target` is committed. `false` when the
-    /// pipeline ended first.
+    /// pipeline ended first. Partitions that this process does not own are
+    /// committed by others, or by nobody: so wrap it in a time-out.
     pub async fn flush(&self, target: Position) -> bool {
-        let (done, committed) = oneshot::channel();
-        self.requests.send(Flush { target, done }).await.is_ok() && committed.await.is_ok()
+        let (done, mut committed) = oneshot::channel();
+        let request = Flush {
+            target: target.clone(),
+            done,
+        };
+        if self.requests.send(request).await.is_err() {
+            return false;
+        }
+        loop {
+            tokio::select! {
+                answer = &mut committed => return answer.is_ok(),
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+            if self.waits_for_others(&target)
+                && let Err(error) = self.history.refresh().await
+            {
+                tracing::debug!(%error, "history not refreshed, trying again");
+            }
+        }
+    }
+
+    fn waits_for_others(&self, target: &Position) -> bool {
+        let (owned, committed) = (self.history.owned(), self.history.committed());
+        let owned = owned.borrow();
+        let mut named = target.0.iter();
+        named.any(|(p, next)| committed.of(p) < *next && !owned.contains(p))
     }
 }
 
@@ -110,6 +170,8 @@ impl PipelineHandle {
 #[derive(Debug)]
 pub struct Pipeline {
     source: Box<dyn Source>,
+    make_judge: Arc<dyn MakeJudge>,
+    /// `None` between two incarnations, and while it is in use.
     judge: Option<Judge>,
     history: Arc<History>,
     boards: Arc<Boards>,
@@ -119,25 +181,58 @@ pub struct Pipeline {
     waiting: Vec<Flush>,
     /// When the oldest open row came; `None` when there is none.
     open_since: Option<Instant>,
+    /// The commit under way.
+    commit: Option<Commit>,
+    /// After a failure, grows with each.
+    backoff: Duration,
+    /// No commit is begun before.
+    not_before: Instant,
 }
 
-type Commit = tokio::task::JoinHandle<(Result<Position, TableError>, Duration)>;
+type Commit = tokio::task::JoinHandle<(Result<Outcome, TableError>, Duration)>;
+
+/// How an incarnation ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The process stops.
+    Stopped,
+    /// The source is about to own other partitions.
+    Changed,
+    /// What is open is of no use any more.
+    Overtaken,
+}
+
+/// What comes after a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// It is done.
+    Done,
+    /// It is to be tried again, at once or after the pause.
+    Again,
+    /// The incarnation has to end.
+    Overtaken,
+}
 
 impl Pipeline {
     /// A pipeline that reads `source` from the position that `history`
-    /// committed.
+    /// committed, with judges that `make_judge` makes.
     pub fn new(
         source: Box<dyn Source>,
-        judge: Judge,
+        make_judge: Arc<dyn MakeJudge>,
         history: Arc<History>,
         boards: Arc<Boards>,
         observer: Arc<dyn Observer>,
         options: PipelineOptions,
     ) -> (Self, PipelineHandle) {
         let (sender, requests) = mpsc::channel(64);
+        let handle = PipelineHandle {
+            requests: sender,
+            history: Arc::clone(&history),
+        };
         let pipeline = Self {
             source,
-            judge: Some(judge),
+            make_judge,
+            judge: None,
             history,
             boards,
             observer,
@@ -145,90 +240,82 @@ impl Pipeline {
             requests,
             waiting: Vec::new(),
             open_since: None,
+            commit: None,
+            backoff: Duration::ZERO,
+            not_before: Instant::now(),
         };
-        (pipeline, PipelineHandle { requests: sender })
+        (pipeline, handle)
     }
 
     /// Runs until `stop`, then commits once more what it has, so that the next
     /// start has little to repeat.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), PipelineError> {
-        let mut commit: Option<Commit> = None;
-        let mut backoff = Duration::ZERO;
-        let mut not_before = Instant::now();
-        self.begin().await?;
-        loop {
-            if commit.is_none() && self.due() && Instant::now() >= not_before {
-                commit = Some(self.start_commit());
-            }
-            let (_, open_bytes) = self.history.open_size();
-            // Twice the commit size: one batch on its way, one filling.
-            let full = open_bytes >= 2 * self.options.commit_bytes;
-            let wake = self.wake_at(not_before);
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                ended = async { commit.as_mut().expect("guarded by is_some").await }, if commit.is_some() => {
-                    commit = None;
-                    match self.commit_ended(ended?) {
-                        Ok(()) => backoff = Duration::ZERO,
-                        Err(error) if error.is_retryable() => {
-                            self.observer.commit_failed(&error);
-                            backoff = (backoff * 2).clamp(Duration::from_millis(200), Duration::from_secs(10));
-                            not_before = Instant::now() + backoff;
-                        }
-                        Err(error) => return Err(error.into()),
-                    }
-                }
-                Some(request) = self.requests.recv() => self.waiting.push(request),
-                taken = self.source.next(self.options.chunk_bytes), if !full => match taken? {
-                    Taken::Records(received) => self.take(received).await?,
-                    Taken::Changed => {
-                        if let Some(commit) = commit.take() {
-                            let ended = commit.await?;
-                            self.commit_ended(ended)?;
-                        }
-                        let ended = self.start_commit().await?;
-                        self.commit_ended(ended)?;
-                        self.begin().await?;
-                    }
-                },
-                () = tokio::time::sleep_until(wake), if commit.is_none() => {}
-            }
+        while self.begin(&stop).await? {
+            let end = self.live(&stop).await?;
+            let settled = end != End::Overtaken && self.wrap_up().await?;
+            self.drop_commit().await;
             self.answer_flushes();
+            match end {
+                End::Stopped if !settled => {
+                    tracing::warn!("not everything was committed, the next start reads it again");
+                }
+                End::Changed if !settled => {
+                    tracing::warn!(
+                        "partitions move on before everything was committed, it is read again"
+                    );
+                }
+                End::Overtaken => {
+                    tracing::info!("another process has committed first, reading on from there");
+                }
+                _ => {}
+            }
+            if end == End::Stopped {
+                break;
+            }
         }
-        if let Some(commit) = commit {
-            let ended = commit.await?;
-            self.commit_ended(ended)?;
-        }
-        let ended = self.start_commit().await?;
-        self.commit_ended(ended)?;
-        self.answer_flushes();
         if let Some(mut judge) = self.judge.take() {
             tokio::task::spawn_blocking(move || judge.close()).await?;
         }
         Ok(())
     }
 
-    async fn begin(&mut self) -> Result<(), PipelineError> {
-        let committed = self.history.committed();
-        let owned = self.source.begin(&committed).await?;
-        self.boards.begin(&owned, &committed);
-        Ok(())
+    /// One incarnation, from after its begin to its end.
+    async fn live(&mut self, stop: &CancellationToken) -> Result<End, PipelineError> {
+        let mut committed = self.history.subscribe();
+        self.answer_flushes();
+        loop {
+            if self.commit.is_none() && self.due() && Instant::now() >= self.not_before {
+                self.start_commit();
+            }
+            let (_, open_bytes) = self.history.open_size();
+            // Twice the commit size: one batch on its way, one filling.
+            let full = open_bytes >= 2 * self.options.commit_bytes;
+            let (wake, idle) = (self.wake_at(), self.commit.is_none());
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(End::Stopped),
+                ended = ended(&mut self.commit) => {
+                    self.commit = None;
+                    if self.commit_ended(ended?).await? == Next::Overtaken {
+                        return Ok(End::Overtaken);
+                    }
+                }
+                Some(request) = self.requests.recv() => self.waiting.push(request),
+                _ = committed.changed(), if !self.waiting.is_empty() => {}
+                taken = self.source.next(self.options.chunk_bytes), if !full => match taken? {
+                    Taken::Records(received) => self.take(received).await?,
+                    Taken::Changed => return Ok(End::Changed),
+                },
+                () = tokio::time::sleep_until(wake), if idle => {}
+            }
+            self.answer_flushes();
+        }
     }
 
     async fn take(&mut self, received: Vec<Received>) -> Result<(), PipelineError> {
-        let mut judge = self
-            .judge
-            .take()
-            .expect("the judge comes back from every use");
         // Judging takes the processor for milliseconds at a time, which the
         // runtime's own threads must not.
-        let (judge, judged) = tokio::task::spawn_blocking(move || {
-            let judged = judge.judge(received);
-            (judge, judged)
-        })
-        .await?;
-        self.judge = Some(judge);
+        let judged = self.with_judge(move |judge| judge.judge(received)).await?;
         for mut judged in judged? {
             self.history.push(judged.stretch.clone());
             self.open_since.get_or_insert_with(Instant::now);
@@ -243,13 +330,31 @@ impl Pipeline {
         Ok(())
     }
 
-    fn wake_at(&self, not_before: Instant) -> Instant {
+    /// Uses the judge on a thread that may block.
+    async fn with_judge<T: Send + 'static>(
+        &mut self,
+        use_it: impl FnOnce(&mut Judge) -> T + Send + 'static,
+    ) -> Result<T, PipelineError> {
+        let mut judge = self
+            .judge
+            .take()
+            .expect("an incarnation has a judge, and it comes back from every use");
+        let used = tokio::task::spawn_blocking(move || {
+            let used = use_it(&mut judge);
+            (judge, used)
+        });
+        let (judge, used) = used.await?;
+        self.judge = Some(judge);
+        Ok(used)
+    }
+
+    fn wake_at(&self) -> Instant {
         let far = Instant::now() + Duration::from_secs(3600);
         let asked = self.flush_ready().then(Instant::now);
         let aged = self
             .open_since
             .map(|since| since + self.options.commit_interval);
-        asked.or(aged).unwrap_or(far).max(not_before)
+        asked.or(aged).unwrap_or(far).max(self.not_before)
     }
 
     fn due(&self) -> bool {
@@ -262,45 +367,79 @@ impl Pipeline {
             || self.flush_ready()
     }
 
-    /// Whether somebody waits for a commit of records that were all judged.
+    /// Whether somebody waits for a commit of records that were all judged, of
+    /// the partitions that are committed here.
     fn flush_ready(&self) -> bool {
         if self.waiting.is_empty() {
             return false;
         }
         let (head, committed) = (self.history.head(), self.history.committed());
-        self.waiting
-            .iter()
-            .any(|f| head.reaches(&f.target) && !committed.reaches(&f.target))
-    }
-
-    fn start_commit(&mut self) -> Commit {
-        self.open_since = None;
-        let history = Arc::clone(&self.history);
-        tokio::spawn(async move {
-            let started = Instant::now();
-            let result = history.commit().await;
-            (result, started.elapsed())
+        let owned = self.history.owned();
+        let owned = owned.borrow();
+        self.waiting.iter().any(|flush| {
+            let mine = || flush.target.0.iter().filter(|(p, _)| owned.contains(*p));
+            mine().all(|(p, next)| head.of(p) >= *next)
+                && mine().any(|(p, next)| committed.of(p) < *next)
         })
     }
 
-    fn commit_ended(
+    fn start_commit(&mut self) {
+        self.open_since = None;
+        let history = Arc::clone(&self.history);
+        self.commit = Some(tokio::spawn(async move {
+            let started = Instant::now();
+            let result = history.commit().await;
+            (result, started.elapsed())
+        }));
+    }
+
+    async fn commit_ended(
         &mut self,
-        (result, took): (Result<Position, TableError>, Duration),
-    ) -> Result<(), TableError> {
-        match result {
-            Ok(position) => {
+        (result, took): (Result<Outcome, TableError>, Duration),
+    ) -> Result<Next, PipelineError> {
+        let error = match result {
+            Ok(Outcome::Committed(position)) => {
+                if let Some(judge) = &mut self.judge {
+                    judge.committed(&position).map_err(JudgeError::from)?;
+                }
                 if !position.reaches(&self.history.head()) {
                     self.open_since.get_or_insert_with(Instant::now);
                 }
+                self.backoff = Duration::ZERO;
                 self.observer.committed(&position, took);
-                Ok(())
+                return Ok(Next::Done);
             }
-            Err(error) => {
-                // The rows are still open: the next try takes them along.
-                self.open_since.get_or_insert_with(Instant::now);
-                Err(error)
+            Ok(Outcome::Overtaken) => return Ok(Next::Overtaken),
+            Ok(Outcome::Behind(at)) => {
+                let from = self.history.learned();
+                match self.learn(&from, &at).await {
+                    Ok(false) => return Ok(Next::Overtaken),
+                    Ok(true) => {
+                        self.history.learned_up_to(&at);
+                        self.start_commit();
+                        return Ok(Next::Again);
+                    }
+                    Err(PipelineError::CatchUp(CatchUpError::Table(error))) => error,
+                    Err(error) => return Err(error),
+                }
             }
+            Err(error) => error,
+        };
+        // The rows are still open, and are tried again.
+        self.open_since.get_or_insert_with(Instant::now);
+        if !error.is_retryable() {
+            return Err(error.into());
         }
+        self.observer.commit_failed(&error);
+        self.pause();
+        Ok(Next::Again)
+    }
+
+    /// Puts the next try off, each time for longer.
+    fn pause(&mut self) {
+        let (least, most) = (Duration::from_millis(200), Duration::from_secs(10));
+        self.backoff = (self.backoff * 2).clamp(least, most);
+        self.not_before = Instant::now() + self.backoff;
     }
 
     fn answer_flushes(&mut self) {
@@ -312,10 +451,20 @@ impl Pipeline {
             if committed.reaches(&flush.target) {
                 // Whoever asked may have gone away; that is fine.
                 let _ = flush.done.send(());
-            } else {
+            } else if !flush.done.is_closed() {
                 self.waiting.push(flush);
             }
         }
+    }
+}
+
+/// The end of `commit`; never, where there is none.
+async fn ended(
+    commit: &mut Option<Commit>,
+) -> Result<(Result<Outcome, TableError>, Duration), tokio::task::JoinError> {
+    match commit {
+        Some(commit) => commit.await,
+        None => std::future::pending().await,
     }
 }
 

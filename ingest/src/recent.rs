@@ -6,7 +6,7 @@
 //! every follower has passed them, or until the memory for committed rows is
 //! used up; a follower that lags further reads files.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
@@ -83,6 +83,8 @@ pub struct Recent {
     head: Position,
     /// The lowest place that is still held: reading from below needs files.
     held_from: Position,
+    /// The partitions whose rows come here; others' lie in files only.
+    mine: BTreeSet<Partition>,
     committed_bytes: usize,
     open_bytes: usize,
     open_rows: usize,
@@ -98,6 +100,30 @@ impl Recent {
             committed,
             ..Self::default()
         }
+    }
+
+    /// States whose rows come here from now on.
+    pub fn own(&mut self, mine: BTreeSet<Partition>) {
+        self.mine = mine;
+    }
+
+    /// Notes that the table stands at `at`: what others committed up to there
+    /// lies in files, and nobody finds it here.
+    pub fn others_at(&mut self, at: &Position) {
+        for (partition, next) in &at.0 {
+            if self.mine.contains(partition) || *next <= self.committed.of(partition) {
+                continue;
+            }
+            self.committed.advance(partition, *next);
+            self.sealed.advance(partition, *next);
+            self.head.advance(partition, *next);
+            self.held_from.advance(partition, *next);
+        }
+    }
+
+    /// Whether somebody else moved a partition whose rows come here.
+    pub fn is_overtaken(&self, from: &Position, at: &Position) -> bool {
+        self.mine.iter().any(|p| at.of(p) != from.of(p))
     }
 
     /// Takes the next stretch of its partition.

@@ -25,35 +25,55 @@
 //!
 //! Same content before: duplicate. Other contents only: conflict. Nothing: new.
 //!
-//! After a crash the log is replayed from history's committed position, and
-//! the index may know the very events that come again. An entry at the event's
-//! own place is the event itself and is never "before" it. So:
+//! # What is on the disk, and what is in memory
 //!
-//! * **One partition**: the answer is a function of the log up to the event.
-//!   Durable runs hold a prefix of what was inserted, whatever is missing is
-//!   either restored from history or replayed before the event, and what lies
-//!   at later offsets is not asked. A replay gives the answers of the first run.
-//! * **Several partitions**: a replay may interleave them otherwise. An entry
-//!   then is a *reservation*: of two copies, the one whose entry survived is
-//!   admitted when its place is replayed (its entry says how it was judged),
-//!   and the other is a duplicate even if it comes first this time. Without a
-//!   surviving entry, whichever comes first is admitted. Each content of a key
-//!   is admitted exactly once in every case; which of two contents carries the
-//!   flag may differ between runs.
+//! Several processes may judge for one history, each with an index of its own.
+//! Whose event is the first is decided by history's commits alone. So **the disk
+//! holds what history committed and nothing else**: a frozen memtable is written
+//! out once the committed position has passed every place in it, and `covered`,
+//! as the manifest states it, never exceeds that position. Entries beyond it
+//! exist in the memory of one *incarnation* of the pipeline only, and end with
+//! it: dropped and opened again, the index knows what history knows. Otherwise
+//! two processes could each remember the other's copy of an event as the first,
+//! and both drop theirs.
+//!
+//! What others commit is learned: [`begin_learning`](SeenIndex::begin_learning),
+//! each of their rows through [`learn`](SeenIndex::learn), then
+//! [`advance`](SeenIndex::advance). Where a row's key is held by an entry that
+//! is not committed, the two collide: that entry's event was judged without the
+//! row, so the incarnation has to end, and its events are judged again. Where
+//! nothing collides, every entry in memory would be judged the same after the
+//! row as before it.
+//!
+//! An entry at an event's own place is the event itself and is never "before"
+//! it. So an incarnation may judge an event twice (after an error), and may be
+//! told of a row that it knows.
+//!
+//! * **One partition, one process**: the answer is a function of the log up to
+//!   the event. A new incarnation knows the committed part and replays the rest,
+//!   in order.
+//! * **Several partitions**: a replay may interleave them otherwise, and then
+//!   admit the other of two copies. Each content of a key is admitted exactly
+//!   once in every case; which of two contents carries the flag may differ
+//!   between incarnations, but never from what history holds.
+//!
+//! Memory is bounded although a table waits for its commit: entries that are not
+//! committed belong to open rows, one each at most, and the pipeline stops
+//! reading when those take twice the size of a commit. So there are at most the
+//! active table, the tables of that many entries, and one that is being written.
 //!
 //! # What the caller owes
 //!
-//! 1. Only events that are durable in the log are inserted. A reservation for
-//!    a place that will not be replayed would suppress a re-sent event. As a
-//!    second line, [`SeenOptions::log_end`] makes `open` set aside every run
-//!    that knows more than the log.
-//! 2. After [`open`](SeenIndex::open): [`restore`](SeenIndex::restore) each row
+//! 1. After [`open`](SeenIndex::open): [`restore`](SeenIndex::restore) each row
 //!    of history at or after [`covered`](SeenIndex::covered), in any order; then
 //!    [`advance`](SeenIndex::advance) to history's committed position; then
-//!    replay the log from there.
-//! 3. `advance` names a place only when everything below it has been inserted,
+//!    read the log from there.
+//! 2. `advance` names a place only when everything below it has been inserted,
 //!    or needs no entry.
-//! 4. All partitions whose events may repeat each other go through one index.
+//! 3. [`committed`](SeenIndex::committed) names a place only when history holds
+//!    what this index admitted below it. Where another process committed a
+//!    partition that this one judged too, the index is dropped instead.
+//! 4. All partitions of one process go through one index.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
@@ -91,17 +111,18 @@ const CHUNK: usize = 1024;
 /// How large the parts of the index may become.
 #[derive(Clone, Debug)]
 pub struct SeenOptions {
-    /// Entries of a memtable. Two may exist at a time, of about 56 bytes an
-    /// entry, and a sorted copy of one while it is written.
+    /// Entries of a memtable. Two may exist at a time beside those that wait
+    /// for history's commit, of about 56 bytes an entry, and a sorted copy of
+    /// one while it is written.
     pub memtable_entries: usize,
     /// How many runs of like size are merged into one.
     pub fanout: usize,
     /// No merge makes a run of more entries than this: it bounds how long a
     /// merge takes, and how coarsely entries expire.
     pub max_run_entries: usize,
-    /// The log's next offsets, where they are known. Runs that go beyond are
-    /// set aside.
-    pub log_end: Option<Position>,
+    /// Where history stands. Runs that know more are set aside. `None` takes
+    /// the folder's word for it.
+    pub committed: Option<Position>,
 }
 
 impl Default for SeenOptions {
@@ -111,7 +132,7 @@ impl Default for SeenOptions {
             memtable_entries: (1 << 19) / 8 * 7,
             fanout: 8,
             max_run_entries: 1 << 25,
-            log_end: None,
+            committed: None,
         }
     }
 }
@@ -145,6 +166,8 @@ pub struct SeenIndex {
     slots: HashMap<Partition, Slot>,
     /// Everything below has been inserted.
     reached: Cut,
+    /// History holds every entry below.
+    committed: Cut,
     active: Memtable,
     /// Full tables on their way to the disk, oldest first. Still asked.
     frozen: VecDeque<Arc<Memtable>>,
@@ -241,10 +264,51 @@ impl SeenIndex {
         Ok(())
     }
 
+    /// States that history committed everything below `position` as this index
+    /// judged it. Never moves back.
+    pub fn committed(&mut self, position: &Position) -> Result<(), SeenError> {
+        for (partition, next) in &position.0 {
+            let slot = self.slot(partition)?;
+            self.committed.advance(slot, *next);
+        }
+        Ok(())
+    }
+
+    /// Begins to take in what others committed up to `at`, which is no further
+    /// than this index's own commits in the partitions that it judges.
+    pub fn begin_learning(&mut self, at: &Position) -> Result<(), SeenError> {
+        // The rows that are about to come lie below it and so do not collide
+        // with each other; `reached` moves only when all have come.
+        self.committed(at)
+    }
+
+    /// Remembers a row that another process committed. `false` where its key is
+    /// held by an entry that is not committed: see the module's documentation.
+    pub fn learn(&mut self, row: Candidate, flagged: bool) -> Result<bool, SeenError> {
+        let tables = self.frozen.iter().map(AsRef::as_ref);
+        let mut tables = tables.chain(std::iter::once(&self.active));
+        if tables.any(|table| table.holds_beyond(row.key, &self.committed)) {
+            return Ok(false);
+        }
+        self.restore(row, flagged)?;
+        Ok(true)
+    }
+
+    /// Whether history holds everything that this index knows, so that a new
+    /// incarnation may go on with it.
+    pub fn is_settled(&self) -> bool {
+        let tables = self.frozen.iter().map(AsRef::as_ref);
+        let mut tables = tables.chain(std::iter::once(&self.active));
+        !self.must_reopen
+            && self.committed.reaches(&self.reached)
+            && tables.all(|table| self.committed.reaches(&table.ends))
+    }
+
     /// Everything below is in durable runs: history's rows from here on are
     /// to be restored after an open.
     pub fn covered(&self) -> Position {
-        self.covered_cut().named(&self.partitions)
+        let covered = self.covered_cut().meet(&self.committed);
+        covered.named(&self.partitions)
     }
 
     fn covered_cut(&self) -> &Cut {
@@ -310,8 +374,8 @@ impl SeenIndex {
         }
     }
 
-    /// Room for `more` entries in the active table. Memory stays bounded: a
-    /// second full table waits until the first is on disk.
+    /// Room for `more` entries in the active table. Memory stays bounded: where
+    /// the background has not kept up, committed tables are written here.
     fn make_room(&mut self, more: usize) -> Result<(), SeenError> {
         if self.must_reopen {
             return Err(SeenError::MustReopen);

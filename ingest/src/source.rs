@@ -22,6 +22,9 @@ use cairn_store::log::{EmbeddedLog, Envelope, LogError, LogReader};
 
 use crate::decode::Refusal;
 
+pub mod both;
+pub mod memory;
+
 /// Records of one partition with one envelope.
 #[derive(Debug, Clone)]
 pub struct Received {

@@ -2,12 +2,13 @@
 //! temporary folder, a clock and ids that tests decide.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arrow::array::AsArray;
+use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_schemas::selector::Among;
 use cairn_schemas::{Clock, IdSource, Micros, Partition, Position, keys};
@@ -20,9 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::decode::DecodeLimits;
 use crate::history::History;
-use crate::judge::{self, Judge, Judged};
+use crate::judge::{CatchUpError, Judge, Judged, MakeJudge, open_index};
 use crate::pipeline::{Observer, Pipeline, PipelineError, PipelineHandle, PipelineOptions};
-use crate::seen::{SeenIndex, SeenOptions};
+use crate::seen::SeenOptions;
 use crate::source::EmbeddedSource;
 use crate::verdict::{Boards, Verdict, Verdicts};
 
@@ -36,14 +37,33 @@ impl Clock for TestClock {
     }
 }
 
+/// Numbers by chance that a seed decides: SplitMix64.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// One of `0..n`.
+    pub(crate) fn of(&mut self, n: usize) -> usize {
+        (self.roll() % n as u64) as usize
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct TestIds(pub(crate) AtomicU64);
 
 impl IdSource for TestIds {
     fn fill(&self, out: &mut [u8]) {
         for byte in out {
-            let n = self.0.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
-            *byte = (n >> 33) as u8;
+            // Begun with small numbers, no two make the same bytes.
+            let n = self.0.fetch_add(1 << 32, Ordering::Relaxed);
+            *byte = Dice(n).roll() as u8;
         }
     }
 }
@@ -56,6 +76,31 @@ impl Observer for Silent {
     fn committed(&self, _: &Position, _: Duration) {}
     fn commit_failed(&self, error: &TableError) {
         panic!("commit failed: {error}");
+    }
+}
+
+/// Judges over one folder, with memtables of `entries`.
+#[derive(Debug)]
+pub(crate) struct TestJudges {
+    pub(crate) folder: PathBuf,
+    pub(crate) entries: usize,
+}
+
+#[async_trait]
+impl MakeJudge for TestJudges {
+    async fn make(&self, history: &Table, at: &Position) -> Result<Judge, CatchUpError> {
+        let options = SeenOptions {
+            memtable_entries: self.entries,
+            fanout: 2,
+            ..SeenOptions::default()
+        };
+        let seen = open_index(&self.folder, options, history, at).await?;
+        Ok(Judge::new(
+            seen,
+            HashSet::new(),
+            DecodeLimits::default(),
+            90,
+        ))
     }
 }
 
@@ -110,15 +155,16 @@ impl Rig {
         let quarantine = table(keys::QUARANTINE, TableSpec::quarantine()).await;
         let history = Arc::new(History::new(history, quarantine, 64 << 20));
         let committed = history.committed().of(&Partition::embedded());
-        let seen = SeenIndex::open(&dir.join(keys::SEEN_DIR), SeenOptions::default()).unwrap();
-        let seen = judge::catch_up(seen, &history).await.unwrap();
         let boards = Arc::new(Boards::new(100_000));
         let verdicts = boards.own(&Partition::embedded(), committed);
         let source = Box::new(EmbeddedSource::new(log.clone(), Partition::embedded()));
-        let judge = Judge::new(seen, HashSet::new(), DecodeLimits::default(), 90);
+        let judges = TestJudges {
+            folder: dir.join(keys::SEEN_DIR),
+            entries: 1 << 16,
+        };
         let (pipeline, handle) = Pipeline::new(
             source,
-            judge,
+            Arc::new(judges),
             Arc::clone(&history),
             boards,
             Arc::new(Silent),

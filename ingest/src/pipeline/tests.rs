@@ -1,3 +1,7 @@
+mod many;
+mod schedules;
+mod world;
+
 use bytes::Bytes;
 
 use cairn_schemas::Partition;

@@ -27,6 +27,21 @@ impl Cut {
         self.0[slot.index()] = next;
     }
 
+    /// Whether everything that `other` covers is covered here.
+    pub(super) fn reaches(&self, other: &Self) -> bool {
+        let have = self.0.iter().chain(std::iter::repeat(&0));
+        other
+            .0
+            .iter()
+            .zip(have)
+            .all(|(theirs, ours)| ours >= theirs)
+    }
+
+    /// Whether the place `offset` of `slot` lies before this cut.
+    pub(super) fn covers(&self, slot: Slot, offset: i64) -> bool {
+        offset < self.of(slot)
+    }
+
     /// What both cover.
     pub(super) fn meet(&self, other: &Self) -> Self {
         Self(

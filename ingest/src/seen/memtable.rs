@@ -27,6 +27,10 @@ pub(super) struct Memtable {
     /// Further contents of a key, found by content: a flood of different
     /// bytes under one id must not make each look-up longer.
     more: HashMap<(SeenKey, ContentId), Held>,
+    /// Of the keys in `more`: the ends of all their places.
+    rivals: HashMap<SeenKey, Cut>,
+    /// After the last place in each partition that an entry stands at.
+    pub(super) ends: Cut,
     /// The span of ingest times.
     ingest: Option<(Micros, Micros)>,
 }
@@ -38,6 +42,8 @@ impl Memtable {
             from,
             first: HashMap::with_capacity(entries),
             more: HashMap::new(),
+            rivals: HashMap::new(),
+            ends: Cut::default(),
             ingest: None,
         }
     }
@@ -77,10 +83,26 @@ impl Memtable {
         let first = self.first.entry(candidate.key).or_insert(held);
         if first.content != candidate.content {
             let name = (candidate.key, candidate.content);
-            self.more.entry(name).or_insert(held);
+            let at = self.more.entry(name).or_insert(held).at;
+            let ends = self.rivals.entry(candidate.key).or_default();
+            ends.advance(at.partition, at.offset.saturating_add(1));
         }
+        let next = candidate.at.offset.saturating_add(1);
+        self.ends.advance(candidate.at.partition, next);
         let (low, high) = self.ingest.unwrap_or((candidate.ingest, candidate.ingest));
         self.ingest = Some((low.min(candidate.ingest), high.max(candidate.ingest)));
+    }
+
+    /// Whether an entry of `key` stands at a place beyond `committed`.
+    pub(super) fn holds_beyond(&self, key: SeenKey, committed: &Cut) -> bool {
+        let Some(first) = self.first.get(&key) else {
+            return false;
+        };
+        !committed.covers(first.at.partition, first.at.offset)
+            || self
+                .rivals
+                .get(&key)
+                .is_some_and(|ends| !committed.reaches(ends))
     }
 
     /// Every entry, in the order of a run.

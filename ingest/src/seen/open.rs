@@ -52,6 +52,7 @@ impl SeenIndex {
             partitions: Vec::new(),
             slots: HashMap::new(),
             reached: Cut::default(),
+            committed: Cut::default(),
             active: Memtable::new(Cut::default(), 0),
             frozen: VecDeque::new(),
             runs: Vec::new(),
@@ -78,7 +79,7 @@ impl SeenIndex {
             index.load(manifest)?;
         }
         index.tidy(&runs, listed)?;
-        index.heed_log_end()?;
+        index.heed_history()?;
         let room = index.options.memtable_entries;
         index.active = Memtable::new(index.reached.clone(), room);
         if !index.set_aside.is_empty() {
@@ -132,32 +133,29 @@ impl SeenIndex {
         Ok(())
     }
 
-    /// Sets aside every run that knows offsets which the log doesn't have:
-    /// they will be given out again, to other events.
-    fn heed_log_end(&mut self) -> Result<(), SeenError> {
-        let Some(log_end) = self.options.log_end.clone() else {
+    /// Sets aside every run that knows more than history has committed: the
+    /// folder is of another history, or of one that was restored since.
+    fn heed_history(&mut self) -> Result<(), SeenError> {
+        let Some(committed) = self.options.committed.clone() else {
+            self.committed = self.reached.clone();
             return Ok(());
         };
-        let ends: Vec<(Slot, i64)> = log_end
-            .0
-            .iter()
-            .filter_map(|(partition, end)| Some((*self.slots.get(partition)?, *end)))
-            .collect();
+        self.committed = self.cut(&committed)?;
+        let history = self.committed.clone();
         let beyond = |run: &Arc<Run>| {
-            let of = |slot: &Slot| run.footer.ends.get(slot.index()).copied().unwrap_or(0);
-            ends.iter().any(|(slot, end)| of(slot) > *end)
+            let mut ends = run.footer.ends.iter().enumerate();
+            ends.any(|(slot, end)| {
+                // Slots fit: a run with more than the manifest's was refused.
+                u16::try_from(slot).is_ok_and(|slot| history.of(Slot(slot)) < *end)
+            })
         };
         let (ahead, kept): (Vec<_>, Vec<_>) = self.runs.drain(..).partition(beyond);
         self.runs = kept;
         for run in ahead {
-            self.put_aside(&run.path, "it holds offsets that the log does not have")?;
+            self.put_aside(&run.path, "it holds more than history has committed")?;
             self.reached = self.reached.meet(&run.from);
         }
-        for (slot, end) in ends {
-            if self.reached.of(slot) > end {
-                self.reached.set(slot, end);
-            }
-        }
+        self.reached = self.reached.meet(&history);
         Ok(())
     }
 

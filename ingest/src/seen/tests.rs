@@ -14,7 +14,7 @@ fn small() -> SeenOptions {
         memtable_entries: 4,
         fanout: 2,
         max_run_entries: 1 << 20,
-        log_end: None,
+        committed: None,
     }
 }
 
@@ -90,6 +90,7 @@ fn ten(dir: &TempDir) -> SeenIndex {
         let seen = index.check_and_insert(event(n as u128, 1, n)).unwrap();
         assert_eq!(seen, Seen::New);
         index.advance(&at(n + 1)).unwrap();
+        index.committed(&at(n + 1)).unwrap();
     }
     index.flush().unwrap();
     index
@@ -141,6 +142,7 @@ fn same_bytes_once_and_other_bytes_flagged() {
     assert_eq!(index.check_batch(&batch).unwrap(), expected);
     // Once more at the same places: each is itself, not its own duplicate.
     assert_eq!(index.check_batch(&batch).unwrap(), expected);
+    index.committed(&at(6)).unwrap();
     index.flush().unwrap();
     assert_eq!(index.check_batch(&batch).unwrap(), expected);
     assert_eq!(index.stats().run_entries, 3);
@@ -156,6 +158,7 @@ fn events_of_one_record_are_told_apart() {
     twice[1].at.item = 1;
     let expected = [Seen::New, Seen::Duplicate(place(3))];
     assert_eq!(index.check_batch(&twice).unwrap(), expected);
+    index.committed(&at(4)).unwrap();
     index.flush().unwrap();
     assert_eq!(index.check_batch(&twice).unwrap(), expected);
 }
@@ -177,10 +180,11 @@ fn another_partition_counts_by_insertion_not_by_offset() {
     assert_eq!(index.check_and_insert(first).unwrap(), Seen::New);
     let duplicate = Seen::Duplicate(first.at);
     assert_eq!(index.check_and_insert(second).unwrap(), duplicate);
+    index.committed(&at(901)).unwrap();
     index.flush().unwrap();
     drop(index);
 
-    // The reservation holds when the replay interleaves otherwise.
+    // What was committed stays the first, however the rest is interleaved.
     let mut index = open(&dir);
     assert_eq!(index.slot(&other).unwrap(), slot);
     assert_eq!(index.check_and_insert(second).unwrap(), duplicate);
@@ -207,11 +211,13 @@ fn known_after_restart_and_merge() {
 }
 
 #[test]
-fn covered_waits_for_the_disk() {
+fn covered_waits_for_history_and_for_the_disk() {
     let dir = scratch();
     let mut index = open(&dir);
     embedded(&mut index);
     index.advance(&at(3)).unwrap();
+    assert_eq!(index.covered(), Position::default());
+    index.committed(&at(3)).unwrap();
     assert_eq!(index.covered(), at(3));
     index.check_and_insert(event(1, 1, 3)).unwrap();
     index.advance(&at(4)).unwrap();
@@ -219,6 +225,9 @@ fn covered_waits_for_the_disk() {
     index.freeze();
     index.check_and_insert(event(2, 1, 4)).unwrap();
     index.advance(&at(5)).unwrap();
+    assert!(index.next_work().is_none(), "it is not committed");
+    assert!(!index.is_settled());
+    index.committed(&at(4)).unwrap();
     let work = index.next_work().unwrap();
     assert!(!work.is_merge());
     assert!(index.next_work().is_none());
@@ -227,7 +236,100 @@ fn covered_waits_for_the_disk() {
     index.finish(done).unwrap();
     assert_eq!(index.covered(), at(4));
     index.flush().unwrap();
-    assert_eq!(index.covered(), at(5));
+    assert_eq!((index.covered(), index.stats().runs), (at(4), 1));
+    index.committed(&at(5)).unwrap();
+    assert!(index.is_settled());
+    index.flush().unwrap();
+    assert_eq!((index.covered(), index.stats().runs), (at(5), 2));
+}
+
+/// A full table whose events are not committed is never forced out; dropped and
+/// opened again, the index knows what history knows.
+#[test]
+fn the_disk_holds_only_what_history_committed() {
+    let dir = scratch();
+    let mut index = open(&dir);
+    embedded(&mut index);
+    for n in 0..20 {
+        index.check_and_insert(event(n as u128, 1, n)).unwrap();
+        index.advance(&at(n + 1)).unwrap();
+        assert!(index.next_work().is_none());
+    }
+    assert_eq!(index.stats().memory_entries, 20);
+    index.committed(&at(10)).unwrap();
+    index.flush().unwrap();
+    // Tables of four: the third holds the events 8 to 11.
+    assert_eq!(index.stats().run_entries, 8);
+    drop(index);
+    let mut index = open(&dir);
+    assert_eq!(index.covered(), at(8));
+    for n in 8..10 {
+        index.restore(event(n as u128, 1, n), false).unwrap();
+    }
+    index.advance(&at(10)).unwrap();
+    index.committed(&at(10)).unwrap();
+    assert!(index.is_settled());
+    for n in 0..20 {
+        let seen = index
+            .check_and_insert(event(n as u128, 1, 100 + n))
+            .unwrap();
+        let known = if n < 10 {
+            Seen::Duplicate(place(n))
+        } else {
+            Seen::New
+        };
+        assert_eq!(seen, known, "{n}");
+    }
+}
+
+#[test]
+fn a_learned_row_collides_with_what_is_not_committed() {
+    let dir = scratch();
+    let mut index = open(&dir);
+    embedded(&mut index);
+    let other = Partition {
+        source: "audit".to_owned(),
+        number: 3,
+    };
+    let slot = index.slot(&other).unwrap();
+    let theirs = |key, content, offset| {
+        let mut row = event(key, content, offset);
+        row.at.partition = slot;
+        row
+    };
+    for n in 0..6 {
+        index.check_and_insert(event(n as u128, 1, n)).unwrap();
+    }
+    // A second content of a key that is committed, itself not committed.
+    index.check_and_insert(event(1, 2, 6)).unwrap();
+    index.advance(&at(7)).unwrap();
+    index.committed(&at(3)).unwrap();
+
+    let mut position = at(3);
+    position.advance(&other, 10);
+    index.begin_learning(&position).unwrap();
+    assert!(
+        index.learn(theirs(0, 9, 0), true).unwrap(),
+        "committed before"
+    );
+    assert!(index.learn(theirs(50, 1, 1), false).unwrap());
+    assert!(
+        index.learn(theirs(50, 2, 2), true).unwrap(),
+        "among each other"
+    );
+    assert!(index.learn(theirs(50, 2, 2), true).unwrap(), "once more");
+    assert!(
+        !index.learn(theirs(4, 1, 3), false).unwrap(),
+        "the same event"
+    );
+    assert!(!index.learn(theirs(5, 7, 4), false).unwrap(), "its rival");
+    assert!(
+        !index.learn(theirs(1, 5, 5), true).unwrap(),
+        "a rival of its rival"
+    );
+    index.advance(&position).unwrap();
+    let seen = index.check_and_insert(event(50, 1, 7)).unwrap();
+    assert_eq!(seen, Seen::Duplicate(theirs(50, 1, 1).at));
 }
 
 /// The pipeline outruns the background: the table is written in place, and
@@ -237,6 +339,7 @@ fn a_late_flush_is_discarded() {
     let dir = scratch();
     let mut index = open(&dir);
     embedded(&mut index);
+    index.committed(&at(12)).unwrap();
     for n in 0..3 {
         index.check_and_insert(event(n as u128, 1, n)).unwrap();
     }
@@ -374,17 +477,17 @@ fn foreign_files_and_lost_manifests_are_reported() {
 }
 
 #[test]
-fn a_run_may_not_know_more_than_the_log() {
+fn a_run_may_not_know_more_than_history() {
     let dir = scratch();
     drop(ten(&dir));
     let options = |end| SeenOptions {
-        log_end: Some(at(end)),
+        committed: Some(at(end)),
         ..small()
     };
     let index = SeenIndex::open(dir.path(), options(10)).unwrap();
     assert!(index.set_aside().is_empty());
     drop(index);
-    // The log lost its last two records; their offsets go to other events.
+    // History was restored from before its last two records.
     let mut index = SeenIndex::open(dir.path(), options(8)).unwrap();
     assert_eq!(index.set_aside().len(), 1);
     assert_eq!(index.covered(), at(8));
@@ -415,6 +518,7 @@ fn a_flood_of_contents_under_one_key_stays_cheap() {
     };
     let mut index = SeenIndex::open(dir.path(), options).unwrap();
     embedded(&mut index);
+    index.committed(&at(5000)).unwrap();
     let flood: Vec<Candidate> = (0..5000).map(|n| event(7, spread(n), n as i64)).collect();
     let verdicts = index.check_batch(&flood).unwrap();
     assert_eq!(verdicts[0], Seen::New);
@@ -447,6 +551,7 @@ fn rebuilt_from_history_it_answers_alike() {
         index.restore(event(n as u128, 1, n), false).unwrap();
     }
     index.advance(&at(11)).unwrap();
+    index.committed(&at(11)).unwrap();
     index.flush().unwrap();
     assert_eq!(index.covered(), at(11));
     for n in 0..10 {
@@ -480,6 +585,7 @@ fn many_events_in_bounded_memory() {
         let verdicts = index.check_batch(&batch).unwrap();
         assert!(verdicts.iter().all(|v| *v == Seen::New));
         index.advance(&at(start + 1000)).unwrap();
+        index.committed(&at(start + 1000)).unwrap();
         settle(&mut index);
         assert!(index.stats().memory_entries <= 2 * TABLE);
         assert!(index.stats().runs <= 3 * 8);

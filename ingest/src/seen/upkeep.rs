@@ -37,7 +37,9 @@ impl SeenIndex {
         self.frozen.push_back(Arc::new(full));
     }
 
-    /// Makes everything durable, on this thread.
+    /// Makes everything durable that history has committed, on this thread. A
+    /// table that holds anything else stays in memory, and what it holds is read
+    /// from history again where the index is dropped before.
     pub fn flush(&mut self) -> Result<(), SeenError> {
         self.freeze();
         self.write_frozen()
@@ -51,9 +53,9 @@ impl SeenIndex {
             return None;
         }
         if !self.flushing
-            && let Some(oldest) = self.frozen.front()
+            && let Some(oldest) = self.writable()
         {
-            let task = Task::Flush(Arc::clone(oldest));
+            let task = Task::Flush(oldest);
             self.flushing = true;
             return Some(self.work(task));
         }
@@ -106,13 +108,20 @@ impl SeenIndex {
         self.write_manifest()
     }
 
-    /// Writes every frozen table here and now, oldest first, so that durable
-    /// runs always hold a prefix of what was inserted. A table whose flush is
-    /// under way elsewhere is written once more; that flush comes too late
-    /// and is discarded.
+    /// The oldest frozen table, if history committed all that it holds.
+    fn writable(&self) -> Option<Arc<Memtable>> {
+        let oldest = self.frozen.front()?;
+        self.committed
+            .reaches(&oldest.ends)
+            .then(|| Arc::clone(oldest))
+    }
+
+    /// Writes the frozen tables here and now that history has committed, oldest
+    /// first, so that durable runs always hold a prefix of what was inserted. A
+    /// table whose flush is under way elsewhere is written once more; that
+    /// flush comes too late and is discarded.
     pub(super) fn write_frozen(&mut self) -> Result<(), SeenError> {
-        while let Some(oldest) = self.frozen.front() {
-            let table = Arc::clone(oldest);
+        while let Some(table) = self.writable() {
             let done = self.work(Task::Flush(Arc::clone(&table))).run();
             let run = done.outcome.map_err(|error| self.failed(error))?;
             self.take_flushed(&table, run);
@@ -208,7 +217,7 @@ impl SeenIndex {
         self.note_set_aside(file.clone(), why);
         // What is in memory is dropped at the reopen, and is replayed. Only
         // `covered`, as the manifest will state it, has to be right.
-        let covered = self.covered_cut().meet(&run.from);
+        let covered = self.covered_cut().meet(&run.from).meet(&self.committed);
         self.frozen.clear();
         self.reached = covered.clone();
         self.active.from = covered;

@@ -6,13 +6,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use cairn_ingest::decode::DecodeLimits;
 use cairn_ingest::deliver::DeliverOptions;
 use cairn_ingest::history::History;
-use cairn_ingest::judge::{Judge, Judged};
+use cairn_ingest::judge::Judged;
 use cairn_ingest::pipeline::{Observer, Pipeline, PipelineError, PipelineHandle, PipelineOptions};
 use cairn_ingest::receive::ReceiveLimits;
-use cairn_ingest::seen::{SeenIndex, SeenOptions};
 use cairn_ingest::source::EmbeddedSource;
 use cairn_ingest::verdict::{Boards, Verdict, Verdicts};
 use cairn_query::{Engine, Limits};
@@ -28,6 +26,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::audit::{Act, Audit, Caller};
+use super::intake::{Judges, begun};
 use super::metrics::Metrics;
 use super::registry::Registry;
 use super::system_tables;
@@ -127,7 +126,6 @@ impl App {
         let committed = check_log(&log, &history)?;
         let boards = Arc::new(Boards::new(VERDICTS_KEPT));
         let verdicts = boards.own(&Partition::embedded(), committed);
-        let seen = open_seen(&settings.data.dir, &history, &log).await?;
         let stop = CancellationToken::new();
 
         let (accounts, found) = mpsc::unbounded_channel();
@@ -144,27 +142,21 @@ impl App {
             metrics: Arc::clone(&metrics),
             accounts,
         };
-        // The door has refused what is larger than the setting allows; here
-        // only the log decides, or a replay under another setting would judge
-        // otherwise.
-        let limits = DecodeLimits {
-            max_event: usize::MAX,
-            ..DecodeLimits::default()
+        let judges = Judges {
+            folder: settings.data.dir.join(keys::SEEN_DIR),
+            registry: Arc::clone(&registry),
+            window_days: settings.history.retention_days,
         };
         let (pipeline, handle) = Pipeline::new(
             Box::new(EmbeddedSource::new(log.clone(), Partition::embedded())),
-            Judge::new(
-                seen,
-                registry.known_accounts(),
-                limits,
-                settings.history.retention_days,
-            ),
+            Arc::new(judges),
             Arc::clone(&history),
             boards,
             Arc::new(observer),
             pipeline_options(&settings),
         );
-        let pipeline = tokio::spawn(pipeline.run(stop.clone()));
+        let mut pipeline = tokio::spawn(pipeline.run(stop.clone()));
+        begun(&history, &mut pipeline).await?;
         let trails = TrailSet::open(
             control,
             log.clone(),
@@ -291,23 +283,6 @@ fn check_log(log: &EmbeddedLog, history: &History) -> anyhow::Result<i64> {
          older than the tables. Restore log/ and store/ from the same backup"
     );
     Ok(committed)
-}
-
-/// Opens the duplicate index and brings it up to what history committed.
-async fn open_seen(dir: &Path, history: &History, log: &EmbeddedLog) -> anyhow::Result<SeenIndex> {
-    let folder = dir.join(keys::SEEN_DIR);
-    let log_end = Some(Position::at(Partition::embedded(), log.end()));
-    let options = SeenOptions {
-        log_end,
-        ..SeenOptions::default()
-    };
-    let seen = tokio::task::spawn_blocking(move || SeenIndex::open(&folder, options)).await??;
-    for aside in seen.set_aside() {
-        tracing::warn!(what = ?aside, "a part of the duplicate index was set aside and is rebuilt");
-    }
-    cairn_ingest::judge::catch_up(seen, history)
-        .await
-        .context("the duplicate index cannot be brought up to date")
 }
 
 fn size(n: u64) -> usize {

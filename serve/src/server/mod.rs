@@ -1,6 +1,7 @@
 //! The server: one process, everything embedded, data under one folder.
 //!
 //! - [`app`]: the parts and how they are put together
+//! - [`intake`]: what the pipeline is given
 //! - [`doors`]: the listening socket
 //! - [`http`]: every call
 //! - [`room`]: memory for bodies on their way in
@@ -15,6 +16,7 @@ pub mod audit;
 pub mod doors;
 pub mod explain;
 pub mod http;
+mod intake;
 pub mod maintenance;
 pub mod metrics;
 pub mod registry;

@@ -13,8 +13,9 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
 use serde_json::{Value, json};
 
-use super::commit::{Made, with_info};
+use super::commit::with_info;
 use super::error::TableError;
+use super::landed::Made;
 use super::log::versioned;
 use super::names::is_own_folder;
 use super::state::{LiveFile, State, under};

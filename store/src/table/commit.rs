@@ -21,39 +21,18 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::error::TableError;
+use super::landed::Made;
 use super::log;
 use super::names::DataName;
 use super::parquet::{Encoded, encode};
-use super::age::MAINTENANCE;
 use super::state::{COMMIT_ID, COMMIT_LINES, COMMIT_SHA256, Entry, State, entry_hash};
 use super::{Head, Listing, Table};
+use crate::view::OffsetRange;
 
 /// A state that was not confirmed for so long may have slept through more
 /// than the log keeps: then the table is read anew before anything is put,
 /// and again after it.
-const CONFIRMED: Duration = Duration::from_secs(3600);
-
-/// The objects of a commit that is not in the log yet.
-#[derive(Debug)]
-pub(super) struct Made {
-    /// When the first was begun.
-    since: Instant,
-    /// By path; the bytes are kept until the commit is through.
-    files: Vec<(String, Bytes)>,
-}
-
-impl Made {
-    pub(super) fn new() -> Self {
-        Self {
-            since: Instant::now(),
-            files: Vec::new(),
-        }
-    }
-
-    fn is_old(&self) -> bool {
-        !self.files.is_empty() && self.since.elapsed() >= CONFIRMED
-    }
-}
+pub(super) const CONFIRMED: Duration = Duration::from_secs(3600);
 
 /// How many commits of others one commit lets pass before it gives up.
 const MOST_OVERTAKEN: u32 = 100;
@@ -74,6 +53,28 @@ pub(super) fn with_info(actions: Vec<Value>, operation: &str, now: Micros, id: &
     lines
 }
 
+/// On what a commit depends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// The table stands at `from` in every partition that `from` or `to` names.
+    Named,
+    /// The table stands at `from` in every partition: nobody else has moved any.
+    Whole,
+}
+
+/// Rows that lie in the store as files which no table lists yet. Dropped
+/// without being published, they are orphans, which a vacuum removes: so a
+/// day after they were made they cannot be published any more. Their bytes
+/// are held until this is dropped.
+#[derive(Debug)]
+pub struct Prepared {
+    id: String,
+    now: Micros,
+    adds: Vec<Add>,
+    made: Made,
+    ranges: Vec<OffsetRange>,
+}
+
 impl Table {
     /// Commits `rows` and moves the table from `from` to `to`, both or
     /// neither, durable on return. `rows` may be empty. Every row's place in
@@ -89,10 +90,72 @@ impl Table {
         from: &Position,
         to: &Position,
     ) -> Result<Arc<Listing>, TableError> {
+        {
+            let mut head = self.head.lock().await;
+            let stands = self.find_at(&mut head, from, to, Condition::Named).await;
+            self.show(&head.state);
+            stands?;
+        }
+        let prepared = self.prepare_between(rows, Some((from, to))).await?;
+        self.publish_prepared(&prepared, from, to, Condition::Named)
+            .await
+    }
+
+    /// Writes `rows` into files, durable on return, for
+    /// [`Self::publish_prepared`] to commit. Takes the time that a commit takes
+    /// mostly, and depends on nothing that others do meanwhile.
+    pub async fn prepare(&self, rows: Vec<RecordBatch>) -> Result<Prepared, TableError> {
+        self.prepare_between(rows, None).await
+    }
+
+    async fn prepare_between(
+        &self,
+        rows: Vec<RecordBatch>,
+        between: Option<(&Position, &Position)>,
+    ) -> Result<Prepared, TableError> {
         let rows: Vec<RecordBatch> = rows.into_iter().filter(|b| b.num_rows() > 0).collect();
         self.check_rows(&rows)?;
+        let mut prepared = Prepared {
+            id: self.ids.hex128(),
+            now: self.clock.now(),
+            adds: Vec::new(),
+            made: Made::new(),
+            ranges: Vec::new(),
+        };
+        let files = self.encode_rows(rows).await?;
+        for file in &files {
+            prepared.ranges.extend(file.facts.ranges().iter().cloned());
+        }
+        if let Some((from, to)) = between {
+            self.check_ranges(&prepared, from, to)?;
+        }
+        // (1) The Parquet files, durable. A crash after it leaves objects that
+        // nothing lists; the vacuum removes them, and a repeat makes others.
+        for file in files {
+            let made = &mut prepared.made;
+            let add = self.put_file(file, made, &prepared.id, prepared.now, true);
+            prepared.adds.push(add.await?);
+        }
+        Ok(prepared)
+    }
+
+    /// Commits what was prepared, as [`Self::commit`] does. May be called again
+    /// after an error, also with other positions, as long as they move the same
+    /// partitions to the same places: the rows are committed once. That an
+    /// earlier call landed is told by success where it can be known, else by a
+    /// conflict.
+    pub async fn publish_prepared(
+        &self,
+        prepared: &Prepared,
+        from: &Position,
+        to: &Position,
+        condition: Condition,
+    ) -> Result<Arc<Listing>, TableError> {
+        self.check_ranges(prepared, from, to)?;
         let mut head = self.head.lock().await;
-        let done = self.commit_locked(&mut head, rows, from, to).await;
+        let done = self
+            .publish_locked(&mut head, prepared, from, to, condition)
+            .await;
         self.show(&head.state);
         done?;
         // (3) A checkpoint. A crash before it, or its failure, leaves a table
@@ -101,73 +164,93 @@ impl Table {
         Ok(self.files())
     }
 
-    async fn commit_locked(
+    async fn publish_locked(
         &self,
         head: &mut Head,
-        rows: Vec<RecordBatch>,
+        prepared: &Prepared,
         from: &Position,
         to: &Position,
+        condition: Condition,
     ) -> Result<(), TableError> {
-        if self.stands_at(&head.state, from, to).is_err() {
-            // Somebody else's commits may have brought it to `from`.
-            self.catch_up(head).await?;
-            self.stands_at(&head.state, from, to)?;
-        }
-        if rows.is_empty() && from == to {
+        let stands = self.find_at(head, from, to, condition).await;
+        if head.state.has_landed(&prepared.id) {
             return Ok(());
         }
-        let id = self.ids.hex128();
-        let now = self.clock.now();
-        let files = self.encode_rows(rows).await?;
-        for file in &files {
-            for range in file.facts.ranges() {
-                if range.first < from.of(&range.partition) || range.next > to.of(&range.partition) {
-                    return Err(self.refused(format!(
-                        "rows of {} {}..{} do not lie between the commit's two positions",
-                        range.partition, range.first, range.next
-                    )));
-                }
-            }
+        stands?;
+        if prepared.adds.is_empty() && from == to {
+            return Ok(());
         }
-        // (1) The Parquet files, durable. A crash after it leaves objects that
-        // nothing lists; the vacuum removes them, and a repeat makes others.
-        let (mut actions, mut made) = (Vec::new(), Made::new());
-        for file in files {
-            let add = self.put_file(file, &mut made, &id, now, true).await?;
-            actions.push(json!({ "add": add }));
-        }
+        let adds = prepared.adds.iter().map(|add| json!({ "add": add }));
+        let mut actions: Vec<Value> = adds.collect();
         for (partition, next) in &to.0 {
             if *next != from.of(partition) {
                 actions.push(json!({"txn": {
                     "appId": format!("{}:{partition}", self.options.position_prefix),
                     "version": next,
-                    "lastUpdated": now.0.div_euclid(1000),
+                    "lastUpdated": prepared.now.0.div_euclid(1000),
                 }}));
             }
         }
-        let lines = with_info(actions, "WRITE", now, &id);
+        let lines = with_info(actions, "WRITE", prepared.now, &prepared.id);
         // (2) The log's entry, durable: the act itself. A crash after it
         // leaves the commit done; whoever opens the table next sees it.
-        self.publish(head, &id, &made, |state| {
-            self.stands_at(state, from, to)?;
+        self.publish(head, &prepared.id, &prepared.made, |state| {
+            self.stands_at(state, from, to, condition)?;
             Ok(lines.clone())
         })
         .await
     }
 
+    /// Checks where the table stands, by what others have committed too.
+    async fn find_at(
+        &self,
+        head: &mut Head,
+        from: &Position,
+        to: &Position,
+        condition: Condition,
+    ) -> Result<(), TableError> {
+        if self.stands_at(&head.state, from, to, condition).is_ok() {
+            return Ok(());
+        }
+        // Somebody else's commits may have brought it to `from`.
+        self.catch_up(head).await?;
+        self.stands_at(&head.state, from, to, condition)
+    }
+
     /// Checks where `state` stands, in the partitions that the commit is about.
-    fn stands_at(&self, state: &State, from: &Position, to: &Position) -> Result<(), TableError> {
+    fn stands_at(
+        &self,
+        state: &State,
+        from: &Position,
+        to: &Position,
+        condition: Condition,
+    ) -> Result<(), TableError> {
         let at = state.position(&self.options.position_prefix);
-        let here = from
-            .0
-            .keys()
-            .chain(to.0.keys())
-            .all(|p| at.of(p) == from.of(p));
+        let named = from.0.keys().chain(to.0.keys());
+        let others = at.0.keys().filter(|_| condition == Condition::Whole);
+        let here = named.chain(others).all(|p| at.of(p) == from.of(p));
         if !here {
             return Err(TableError::Conflict { at });
         }
         if !to.reaches(from) {
             return Err(self.refused("a commit cannot move a table back"));
+        }
+        Ok(())
+    }
+
+    fn check_ranges(
+        &self,
+        prepared: &Prepared,
+        from: &Position,
+        to: &Position,
+    ) -> Result<(), TableError> {
+        for range in &prepared.ranges {
+            if range.first < from.of(&range.partition) || range.next > to.of(&range.partition) {
+                return Err(self.refused(format!(
+                    "rows of {} {}..{} do not lie between the commit's two positions",
+                    range.partition, range.first, range.next
+                )));
+            }
         }
         Ok(())
     }
@@ -231,7 +314,7 @@ impl Table {
 
     /// The name holds the commit's own id, so nobody else puts it and a repeat
     /// puts the same bytes.
-    async fn put_object(&self, path: &str, bytes: Bytes) -> Result<(), TableError> {
+    pub(super) async fn put_object(&self, path: &str, bytes: Bytes) -> Result<(), TableError> {
         let key = self.log.key(path);
         let mut attempt = 0;
         loop {
@@ -309,7 +392,7 @@ impl Table {
         self.reload(head).await
     }
 
-    async fn reload(&self, head: &mut Head) -> Result<(), TableError> {
+    pub(super) async fn reload(&self, head: &mut Head) -> Result<(), TableError> {
         let state = self.log.load().await?;
         let state = state.ok_or_else(|| self.log.damaged("its log is gone".to_owned()))?;
         if state.version < head.state.version {
@@ -321,63 +404,6 @@ impl Table {
         head.state = state;
         head.seen = Instant::now();
         Ok(())
-    }
-
-    /// A put that took so long that the log may have been cleaned beneath it
-    /// can land on a number that is long past, where nobody reads it; and the
-    /// vacuum may have taken its files for orphans before it landed.
-    async fn settle(
-        &self,
-        head: &mut Head,
-        lines: &[Value],
-        made: &Made,
-    ) -> Result<(), TableError> {
-        if head.seen.elapsed() < CONFIRMED {
-            head.seen = Instant::now();
-            return Ok(());
-        }
-        self.reload(head).await?;
-        let state = &head.state;
-        let landed = lines.iter().all(|line| {
-            let path = line["add"]["path"].as_str();
-            let app = line["txn"]["appId"].as_str();
-            path.is_none_or(|p| state.files.contains_key(p) || state.removed.contains_key(p))
-                && app.is_none_or(|a| state.txns.get(a).copied() >= line["txn"]["version"].as_i64())
-        });
-        if landed {
-            for (path, bytes) in &made.files {
-                self.restore(state, path, bytes).await?;
-            }
-            return Ok(());
-        }
-        // Merged or expired by others and forgotten since is as good as not
-        // landed: what the caller does next is the same.
-        let maintenance = lines
-            .iter()
-            .any(|line| line["txn"]["appId"].as_str() == Some(MAINTENANCE));
-        Err(match maintenance {
-            true => TableError::Overtaken {
-                table: self.spec.name.clone(),
-            },
-            false => TableError::Conflict {
-                at: state.position(&self.options.position_prefix),
-            },
-        })
-    }
-
-    /// Puts a listed file again should it be gone.
-    async fn restore(&self, state: &State, path: &str, bytes: &Bytes) -> Result<(), TableError> {
-        if !state.files.contains_key(path) {
-            return Ok(());
-        }
-        match self.log.store.head(&self.log.key(path)).await {
-            Ok(_) => Ok(()),
-            Err(object_store::Error::NotFound { .. }) => {
-                tracing::warn!(table = %self.spec.name, path, "a file was vacuumed before its commit landed, put again");
-                self.put_object(path, bytes.clone()).await
-            }
-            Err(e) => Err(self.log.unavailable("checking a file", e)),
-        }
     }
 
     /// Takes in what others have committed.

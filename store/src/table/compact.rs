@@ -17,9 +17,10 @@ use tokio::sync::mpsc;
 
 use super::Table;
 use super::age::{MAINTENANCE, fence, remove};
-use super::commit::{Made, with_info};
+use super::commit::with_info;
 use super::error::TableError;
 use super::facts::{Facts, RowsHash, TAG_ROWS};
+use super::landed::Made;
 use super::merge::Merge;
 use super::parquet::{Encoded, Encoder, Layout};
 use super::state::{LiveFile, State};

@@ -62,10 +62,31 @@ impl Table {
         self.rows_between_in(&self.files(), from, to)
     }
 
+    /// [`Self::rows_between`], of these columns only; they come in the table's
+    /// order.
+    pub fn columns_between(
+        &self,
+        columns: &[&str],
+        from: &Position,
+        to: Option<&Position>,
+    ) -> RowStream {
+        self.stream_between(&self.files(), self.project(columns), from, to)
+    }
+
     /// [`Self::rows_between`] of a listing that the caller holds.
     pub fn rows_between_in(
         &self,
         listing: &Listing,
+        from: &Position,
+        to: Option<&Position>,
+    ) -> RowStream {
+        self.stream_between(listing, Arc::clone(&self.spec.schema), from, to)
+    }
+
+    fn stream_between(
+        &self,
+        listing: &Listing,
+        schema: SchemaRef,
         from: &Position,
         to: Option<&Position>,
     ) -> RowStream {
@@ -77,6 +98,7 @@ impl Table {
             .collect();
         files.sort_by_key(|f| f.offsets.first().map(|r| r.first));
         let mut reading = self.reading(BATCH_ROWS);
+        reading.schema = schema;
         reading.between = Some((from.clone(), to.cloned()));
         let reading = Arc::new(reading);
         futures::stream::iter(files)

@@ -2,7 +2,7 @@
 //! its transactions. Grown entry by entry; [`super::log`] reads and writes the
 //! entries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use cairn_schemas::time::parse_date;
@@ -129,11 +129,24 @@ pub(super) struct State {
     pub(super) txns: BTreeMap<String, i64>,
     pub(super) metadata: Metadata,
     pub(super) protocol: Protocol,
+    /// The ids of the newest commits that were taken in one by one.
+    pub(super) landed: VecDeque<String>,
 }
 
+/// How many commits' ids are kept: a committer whose own lies further back
+/// learns only that the table has moved.
+const IDS_KEPT: usize = 1_000;
+
 impl State {
+    /// Whether the commit `id` is known to be in the table. `false` says nothing
+    /// where it may lie far back, or where the table was read anew since.
+    pub(super) fn has_landed(&self, id: &str) -> bool {
+        self.landed.iter().rev().any(|known| known == id)
+    }
+
     /// Takes one more entry in, whole or not at all.
     pub(super) fn apply(&mut self, root: &Path, version: i64, entry: Entry) -> Result<(), String> {
+        let id = entry.commit_id().map(str::to_owned);
         let mut adds = Vec::new();
         let mut rest = Vec::new();
         for line in entry.lines {
@@ -162,6 +175,10 @@ impl State {
         for live in adds {
             self.removed.remove(&live.add.path);
             self.files.insert(live.add.path.clone(), Arc::new(live));
+        }
+        self.landed.extend(id);
+        if self.landed.len() > IDS_KEPT {
+            self.landed.pop_front();
         }
         self.version = version;
         Ok(())

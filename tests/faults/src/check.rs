@@ -200,12 +200,18 @@ impl Reader<'_> {
             Ok(object) => {
                 let size = object.meta.size;
                 if add["size"].as_u64() != Some(size) {
-                    return Err(format!("{path} has {size} bytes, the log says {}", add["size"]));
+                    return Err(format!(
+                        "{path} has {size} bytes, the log says {}",
+                        add["size"]
+                    ));
                 }
                 let bytes = object.bytes().await.map_err(|e| e.to_string())?;
                 let rows = rows_of(bytes).map_err(|e| format!("{path}: {e}"))?;
                 if rows.len() as u64 != count {
-                    return Err(format!("{path} has {} rows, the log says {count}", rows.len()));
+                    return Err(format!(
+                        "{path} has {} rows, the log says {count}",
+                        rows.len()
+                    ));
                 }
                 rows
             }
@@ -261,7 +267,10 @@ impl Reader<'_> {
 type Log = (BTreeMap<i64, Bytes>, BTreeMap<i64, Bytes>);
 
 async fn log_of(store: &dyn ObjectStore, root: &Path) -> Result<Log, String> {
-    let folder: Path = root.parts().chain(Path::from("_delta_log").parts()).collect();
+    let folder: Path = root
+        .parts()
+        .chain(Path::from("_delta_log").parts())
+        .collect();
     let (mut entries, mut checkpoints) = (BTreeMap::new(), BTreeMap::new());
     let all: Vec<_> = store
         .list(Some(&folder))
@@ -275,7 +284,9 @@ async fn log_of(store: &dyn ObjectStore, root: &Path) -> Result<Log, String> {
             Some(".checkpoint.parquet") => &mut checkpoints,
             _ => continue,
         };
-        let version: i64 = name[..20].parse().map_err(|_| format!("{name} is no entry"))?;
+        let version: i64 = name[..20]
+            .parse()
+            .map_err(|_| format!("{name} is no entry"))?;
         let object = store.get(&meta.location).await.map_err(|e| e.to_string())?;
         into.insert(version, object.bytes().await.map_err(|e| e.to_string())?);
     }
@@ -283,7 +294,9 @@ async fn log_of(store: &dyn ObjectStore, root: &Path) -> Result<Log, String> {
 }
 
 fn text(value: &Value, key: &str) -> Result<String, String> {
-    let text = value[key].as_str().ok_or_else(|| format!("no {key} in {value}"))?;
+    let text = value[key]
+        .as_str()
+        .ok_or_else(|| format!("no {key} in {value}"))?;
     Ok(text.to_owned())
 }
 
@@ -332,7 +345,11 @@ fn compare(
         let apps = inner(&batch, "txn", "appId")?;
         let versions = batch
             .column_by_name("txn")
-            .and_then(|c| c.as_struct_opt()?.column_by_name("version")?.as_primitive_opt::<Int64Type>())
+            .and_then(|c| {
+                c.as_struct_opt()?
+                    .column_by_name("version")?
+                    .as_primitive_opt::<Int64Type>()
+            })
             .ok_or("no txn.version")?;
         for (row, app) in apps.into_iter().enumerate() {
             if let Some(app) = app {
@@ -372,7 +389,9 @@ fn text_at(column: &dyn Array, row: usize) -> Option<String> {
     if let Some(texts) = column.as_string_opt::<i32>() {
         return Some(texts.value(row).to_owned());
     }
-    column.as_string_opt::<i64>().map(|texts| texts.value(row).to_owned())
+    column
+        .as_string_opt::<i64>()
+        .map(|texts| texts.value(row).to_owned())
 }
 
 /// Every row of a data file.

@@ -24,7 +24,10 @@ impl Rng {
     }
 
     /// Any number.
-    #[allow(clippy::should_implement_trait, reason = "not an iterator: it has no end")]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "not an iterator: it has no end"
+    )]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -165,7 +168,8 @@ impl Odds {
         }
         if rng.happens(self.stalls) {
             // From a hiccup to days: past every time-out and every grace there is.
-            let millis = [50, 5_000, 600_000, 2 * 3_600_000, 100 * 3_600_000][rng.below(5) as usize];
+            let millis =
+                [50, 5_000, 600_000, 2 * 3_600_000, 100 * 3_600_000][rng.below(5) as usize];
             return Some(match rng.below(4) {
                 0 => Fault::StallBefore(millis),
                 1 => Fault::StallAfter(millis),
@@ -177,7 +181,9 @@ impl Odds {
         }
         if rng.happens(self.lies) {
             return match kind {
-                Kind::Get => Some([Fault::Truncated, Fault::Missing, Fault::Stale][rng.below(3) as usize]),
+                Kind::Get => {
+                    Some([Fault::Truncated, Fault::Missing, Fault::Stale][rng.below(3) as usize])
+                }
                 Kind::Head => Some(Fault::Missing),
                 Kind::List => Some(Fault::StaleList(1 + rng.below(3) as usize)),
                 Kind::Put | Kind::Delete => None,

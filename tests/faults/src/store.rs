@@ -89,7 +89,13 @@ impl FaultStore {
 
     /// Puts so far.
     pub fn puts(&self) -> usize {
-        self.0.state.lock().of_kind.get(&Kind::Put).copied().unwrap_or(0)
+        self.0
+            .state
+            .lock()
+            .of_kind
+            .get(&Kind::Put)
+            .copied()
+            .unwrap_or(0)
     }
 
     /// Faults so far.
@@ -273,9 +279,17 @@ impl FaultStore {
         let fault = self.look(Kind::List, prefix.unwrap_or(&root)).await?;
         let mut all = self.0.world.list(prefix).await?;
         if let Some(Fault::StaleList(newest)) = fault {
-            let mut by_age: Vec<_> = all.iter().map(|m| (m.last_modified, m.location.clone())).collect();
+            let mut by_age: Vec<_> = all
+                .iter()
+                .map(|m| (m.last_modified, m.location.clone()))
+                .collect();
             by_age.sort();
-            let missed: Vec<_> = by_age.into_iter().rev().take(newest).map(|(_, l)| l).collect();
+            let missed: Vec<_> = by_age
+                .into_iter()
+                .rev()
+                .take(newest)
+                .map(|(_, l)| l)
+                .collect();
             all.retain(|m| !missed.contains(&m.location));
         }
         Ok(all)
@@ -347,8 +361,11 @@ impl ObjectStore for FaultStore {
         if kind == Kind::Head {
             return Ok(result);
         }
-        let (meta, span, attributes) =
-            (result.meta.clone(), result.range.clone(), result.attributes.clone());
+        let (meta, span, attributes) = (
+            result.meta.clone(),
+            result.range.clone(),
+            result.attributes.clone(),
+        );
         let mut bytes = result.bytes().await?;
         match fault {
             Some(Fault::Truncated) => bytes.truncate(bytes.len() / 2),
@@ -405,7 +422,12 @@ impl ObjectStore for FaultStore {
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        let whole = self.0.world.store().get_opts(from, GetOptions::default()).await?;
+        let whole = self
+            .0
+            .world
+            .store()
+            .get_opts(from, GetOptions::default())
+            .await?;
         let mode = match options.mode {
             CopyMode::Create => PutMode::Create,
             CopyMode::Overwrite => PutMode::Overwrite,

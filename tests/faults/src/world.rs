@@ -16,7 +16,9 @@ use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutOptions, PutPayload, PutResult, Result};
+use object_store::{
+    ObjectMeta, ObjectStore, ObjectStoreExt, PutOptions, PutPayload, PutResult, Result,
+};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 

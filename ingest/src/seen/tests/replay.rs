@@ -106,13 +106,16 @@ impl World {
 
     /// What a start does: open, restore from history, replay the log.
     fn start(&mut self) {
-        let lengths: Vec<usize> = self.log.iter().map(Vec::len).collect();
+        let committed = Self::position(&self.committed);
         let options = SeenOptions {
-            log_end: Some(Self::position(&lengths)),
+            committed: Some(committed.clone()),
             ..small()
         };
         let mut index = SeenIndex::open(self.dir.path(), options).unwrap();
         let covered = index.covered();
+        assert!(committed.reaches(&covered));
+        let ahead = |aside: &SetAside| aside.why.contains("more than history");
+        assert!(!index.set_aside().iter().any(ahead));
         for row in self.history.iter().rev() {
             if !covered.covers(&partition(row.partition), row.offset) {
                 let known = Self::candidate(&mut index, row.partition, row.offset, row.name);
@@ -202,6 +205,7 @@ impl World {
             Step::Commit => {
                 self.history.append(&mut self.batch);
                 self.committed = self.next.clone();
+                index.committed(&Self::position(&self.committed)).unwrap();
             }
             Step::Freeze => index.freeze(),
             Step::Begin if self.work.is_none() && self.done.is_none() => {

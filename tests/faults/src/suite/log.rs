@@ -212,7 +212,10 @@ impl Source for MemorySource {
     async fn begin(&mut self, committed: &Position) -> Result<BTreeSet<Partition>, SourceError> {
         let owners = self.owners.borrow_and_update().clone();
         self.begun = Some(owners.generation);
-        let mine = owners.of.iter().filter(|(_, owner)| **owner == self.process);
+        let mine = owners
+            .of
+            .iter()
+            .filter(|(_, owner)| **owner == self.process);
         self.at = mine
             .map(|(number, _)| (*number, committed.of(&partition(*number))))
             .collect();

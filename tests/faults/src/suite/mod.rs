@@ -27,7 +27,10 @@ struct Many {
     long: u64,
 }
 
-#[allow(clippy::disallowed_methods, reason = "how a person asks a test for a seed")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "how a person asks a test for a seed"
+)]
 fn asked(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
@@ -42,7 +45,8 @@ fn seeded<F>(name: &str, many: Many, schedule: impl Fn(World, Rng) -> F)
 where
     F: Future<Output = Result<(), String>>,
 {
-    let one: Option<u64> = asked("CAIRN_FAULT_SEED").map(|s| s.parse().expect("a seed is a number"));
+    let one: Option<u64> =
+        asked("CAIRN_FAULT_SEED").map(|s| s.parse().expect("a seed is a number"));
     let seeds = match one {
         Some(seed) => seed..seed + 1,
         None => 0..if is_long() { many.long } else { many.short },
@@ -66,7 +70,10 @@ where
         }
     }
     println!("{name}: {count} schedules, {operations} operations");
-    assert!(failed.is_empty(), "{name}: of {count} schedules these seeds fail: {failed:?}");
+    assert!(
+        failed.is_empty(),
+        "{name}: of {count} schedules these seeds fail: {failed:?}"
+    );
 }
 
 /// What became of one schedule.

@@ -1,7 +1,6 @@
 //! The tools themselves: a store that lies as it is told to, and a checker
 //! that sees what is wrong.
 
-
 use cairn_schemas::Position;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
@@ -10,7 +9,11 @@ use super::run;
 use super::tables::{Ledger, ROOT, SeededIds, events, open, partition};
 use crate::{Fault, Plan, Rng, World, check};
 
-async fn create(store: &dyn ObjectStore, key: &str, body: &'static str) -> object_store::Result<()> {
+async fn create(
+    store: &dyn ObjectStore,
+    key: &str,
+    body: &'static str,
+) -> object_store::Result<()> {
     let payload = PutPayload::from(body);
     let key = Path::from(key);
     let created = store.put_opts(&key, payload, PutMode::Create.into());
@@ -99,7 +102,10 @@ fn reads_lie_as_they_are_told() {
         let key = Path::from("k");
         honest.put(&key, PutPayload::from("older")).await.unwrap();
         honest.put(&key, PutPayload::from("newer!")).await.unwrap();
-        honest.put(&Path::from("z"), PutPayload::from("")).await.unwrap();
+        honest
+            .put(&Path::from("z"), PutPayload::from(""))
+            .await
+            .unwrap();
         let plan = Plan::at(0, Fault::Truncated)
             .and(None, 1, Fault::Missing)
             .and(None, 2, Fault::Stale)
@@ -167,7 +173,11 @@ async fn swap(world: &World, key: &Path, from: &str, to: &str) {
     let text = body(world.store().as_ref(), key.as_ref()).await.unwrap();
     assert!(text.contains(from), "{key} holds no {from}");
     let changed = text.replace(from, to);
-    world.store().put(key, PutPayload::from(changed)).await.unwrap();
+    world
+        .store()
+        .put(key, PutPayload::from(changed))
+        .await
+        .unwrap();
 }
 
 /// What may be wrong with a table, and what the checker says of it.
@@ -175,27 +185,56 @@ async fn swap(world: &World, key: &Path, from: &str, to: &str) {
 fn the_checker_sees_what_is_wrong() {
     type Harm = fn(&World, Vec<Path>) -> futures::future::BoxFuture<'_, ()>;
     let harms: [(&str, Harm); 6] = [
-        ("is lost", |world, _| Box::pin(async move {
-            swap(world, &entry(5), "\"add\"", "\"gone\"").await;
-        })),
-        ("is listed", |world, files| Box::pin(async move {
-            world.store().delete(&files[2]).await.unwrap();
-        })),
-        ("goes from", |world, _| Box::pin(async move {
-            swap(world, &entry(3), "\"version\":30", "\"version\":20").await;
-        })),
-        ("the log says", |world, files| Box::pin(async move {
-            let bytes = world.store().get(&files[1]).await.unwrap().bytes().await.unwrap();
-            world.store().put(&files[0], PutPayload::from(bytes)).await.unwrap();
-        })),
-        ("follows entry", |world, _| Box::pin(async move {
-            world.store().delete(&entry(2)).await.unwrap();
-        })),
-        ("is there twice", |world, _| Box::pin(async move {
-            // A commit that was put a second time under the next number.
-            let text = body(world.store().as_ref(), entry(5).as_ref()).await.unwrap();
-            world.store().put(&entry(6), PutPayload::from(text)).await.unwrap();
-        })),
+        ("is lost", |world, _| {
+            Box::pin(async move {
+                swap(world, &entry(5), "\"add\"", "\"gone\"").await;
+            })
+        }),
+        ("is listed", |world, files| {
+            Box::pin(async move {
+                world.store().delete(&files[2]).await.unwrap();
+            })
+        }),
+        ("goes from", |world, _| {
+            Box::pin(async move {
+                swap(world, &entry(3), "\"version\":30", "\"version\":20").await;
+            })
+        }),
+        ("the log says", |world, files| {
+            Box::pin(async move {
+                let bytes = world
+                    .store()
+                    .get(&files[1])
+                    .await
+                    .unwrap()
+                    .bytes()
+                    .await
+                    .unwrap();
+                world
+                    .store()
+                    .put(&files[0], PutPayload::from(bytes))
+                    .await
+                    .unwrap();
+            })
+        }),
+        ("follows entry", |world, _| {
+            Box::pin(async move {
+                world.store().delete(&entry(2)).await.unwrap();
+            })
+        }),
+        ("is there twice", |world, _| {
+            Box::pin(async move {
+                // A commit that was put a second time under the next number.
+                let text = body(world.store().as_ref(), entry(5).as_ref())
+                    .await
+                    .unwrap();
+                world
+                    .store()
+                    .put(&entry(6), PutPayload::from(text))
+                    .await
+                    .unwrap();
+            })
+        }),
     ];
     for (wanted, harm) in harms {
         let ended = run(|world| async move {
@@ -203,7 +242,9 @@ fn the_checker_sees_what_is_wrong() {
             let folder = Path::from(ROOT);
             let all = world.list(Some(&folder)).await.map_err(|e| e.to_string())?;
             let files = all.into_iter().map(|m| m.location);
-            let files: Vec<Path> = files.filter(|p| p.as_ref().contains("ingest_date")).collect();
+            let files: Vec<Path> = files
+                .filter(|p| p.as_ref().contains("ingest_date"))
+                .collect();
             harm(&world, files).await;
             ledger.check(&world).await.map(|_| ())
         });

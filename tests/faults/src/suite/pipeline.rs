@@ -108,7 +108,8 @@ impl Process {
         };
         // An earlier life's commit may have landed and told nobody.
         let committed = history.committed();
-        self.reached.send_modify(|reached| reached.merge(&committed));
+        self.reached
+            .send_modify(|reached| reached.merge(&committed));
         let seen = SeenIndex::open(seen, SeenOptions::default()).map_err(|e| e.to_string())?;
         let seen = match judge::catch_up(seen, &history).await {
             Ok(seen) => seen,
@@ -130,18 +131,16 @@ impl Process {
             ..PipelineOptions::default()
         };
         let boards = Arc::new(Boards::new(1000));
-        let (pipeline, _handle) = Pipeline::new(
-            Box::new(source),
-            judge,
-            history,
-            boards,
-            watcher,
-            options,
-        );
+        let (pipeline, _handle) =
+            Pipeline::new(Box::new(source), judge, history, boards, watcher, options);
         // Polled here and not spawned: a death drops all of it at once.
         match pipeline.run(self.over.child_token()).await {
             Ok(()) => Ok(()),
-            Err(PipelineError::Table(TableError::Conflict { .. } | TableError::Unavailable { .. } | TableError::Overtaken { .. })) => Ok(()),
+            Err(PipelineError::Table(
+                TableError::Conflict { .. }
+                | TableError::Unavailable { .. }
+                | TableError::Overtaken { .. },
+            )) => Ok(()),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -177,7 +176,9 @@ async fn check(world: &World, log: &Log) -> Result<(), String> {
     for (partition, end) in &log.goal().0 {
         let at = history.position("log", &partition.source, partition.number);
         if at != *end {
-            return Err(format!("history stands at {at} of {partition}, not at {end}"));
+            return Err(format!(
+                "history stands at {at} of {partition}, not at {end}"
+            ));
         }
     }
     let produced: BTreeMap<(i32, i64), _> =
@@ -189,11 +190,17 @@ async fn check(world: &World, log: &Log) -> Result<(), String> {
             .get(&(*number, *offset))
             .ok_or_else(|| format!("a row of {:?}, where no record is", row.place))?;
         if row.raw.as_bytes() != record.bytes.as_ref() || row.account != ACCOUNT {
-            return Err(format!("{:?} is not as it was produced: {}", row.place, row.raw));
+            return Err(format!(
+                "{:?} is not as it was produced: {}",
+                row.place, row.raw
+            ));
         }
         let id = row.texts.get("event_id").cloned().unwrap_or_default();
         if !events.insert((id.clone(), record.bytes.clone())) {
-            return Err(format!("event {id} is in history twice, again at {:?}", row.place));
+            return Err(format!(
+                "event {id} is in history twice, again at {:?}",
+                row.place
+            ));
         }
     }
     if let Some((id, _)) = expected.events.difference(&events).next() {
@@ -203,10 +210,16 @@ async fn check(world: &World, log: &Log) -> Result<(), String> {
         return Err(format!("event {id} was never produced"));
     }
     let quarantine = check::read(world.store().as_ref(), &Path::from(QUARANTINE), "log").await?;
-    let refused: std::collections::BTreeSet<(i32, i64)> =
-        quarantine.rows.iter().map(|r| (r.place.1, r.place.2)).collect();
+    let refused: std::collections::BTreeSet<(i32, i64)> = quarantine
+        .rows
+        .iter()
+        .map(|r| (r.place.1, r.place.2))
+        .collect();
     if refused != expected.refused {
-        return Err(format!("quarantine has {refused:?}, not {:?}", expected.refused));
+        return Err(format!(
+            "quarantine has {refused:?}, not {:?}",
+            expected.refused
+        ));
     }
     Ok(())
 }

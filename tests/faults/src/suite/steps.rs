@@ -85,7 +85,10 @@ async fn commit(
 ) -> Result<(), TableError> {
     let first = position.of(&partition(0));
     let to = Position::at(partition(0), next);
-    match table.commit(vec![events(0, first, next, mark)], position, &to).await {
+    match table
+        .commit(vec![events(0, first, next, mark)], position, &to)
+        .await
+    {
         Ok(_) => {
             let mut ledger = ledger.lock();
             for offset in first..next {
@@ -220,7 +223,10 @@ fn everywhere(name: &str, faults: &[Fault], others: usize, plan: fn(usize, Fault
             assert!(n < 1000, "a life of a thousand operations");
         }
     }
-    assert!(counted.end(name) > 8 * faults.len(), "hardly anything was struck");
+    assert!(
+        counted.end(name) > 8 * faults.len(),
+        "hardly anything was struck"
+    );
 }
 
 #[test]

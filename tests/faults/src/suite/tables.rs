@@ -97,7 +97,10 @@ pub(super) fn ingested(offset: i64) -> i64 {
 }
 
 pub(super) fn raw(partition: i32, offset: i64) -> String {
-    format!("{{\"eventId\":\"{partition}-{offset}\",\"padding\":\"{}\"}}", "x".repeat(30))
+    format!(
+        "{{\"eventId\":\"{partition}-{offset}\",\"padding\":\"{}\"}}",
+        "x".repeat(30)
+    )
 }
 
 /// The records `first..next` of a partition as rows, marked as the work of one
@@ -156,7 +159,12 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn goal(&self) -> Position {
-        Position(self.ends.iter().map(|(n, end)| (partition(*n), *end)).collect())
+        Position(
+            self.ends
+                .iter()
+                .map(|(n, end)| (partition(*n), *end))
+                .collect(),
+        )
     }
 
     /// Holds the raw objects against what was produced and answered: every
@@ -189,7 +197,9 @@ impl Ledger {
                 }
                 let promised = self.acknowledged.get(&(*number, offset));
                 if promised.is_some_and(|promised| *promised != mark) {
-                    return Err(format!("{place:?} is of {mark}, and {promised:?} was acknowledged"));
+                    return Err(format!(
+                        "{place:?} is of {mark}, and {promised:?} was acknowledged"
+                    ));
                 }
             }
         }

@@ -1,0 +1,433 @@
+//! Several processes on one history, in one test: each with a pipeline, a
+//! duplicate index and a way to the store of its own, over one store and one
+//! log in memory. And the checker of what they leave behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Int32Type, Int64Type};
+use async_trait::async_trait;
+use cairn_schemas::selector::Among;
+use cairn_schemas::{Micros, keys};
+use cairn_store::log::Envelope;
+use cairn_store::objects::Opened;
+use cairn_store::table::{Table, TableOptions, TableSpec};
+use futures::TryStreamExt;
+use futures::stream::BoxStream;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+use super::super::*;
+use crate::source::memory::MemoryLog;
+use crate::testing::{ACCOUNT, TestClock, TestIds, TestJudges};
+
+/// What becomes of a process's calls to the store.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Mode {
+    Open,
+    /// Puts below this folder fail, and nothing lies there.
+    Refuses(&'static str),
+    /// Puts of log entries land, and nobody hears of it.
+    Deaf,
+    /// Puts wait until the mode is another, and then are done.
+    Hangs,
+}
+
+#[derive(Debug)]
+pub(super) struct Gate {
+    inner: Arc<dyn ObjectStore>,
+    mode: watch::Sender<Mode>,
+}
+
+impl Gate {
+    pub(super) fn set(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+}
+
+fn broken() -> Error {
+    Error::Generic {
+        store: "Gate",
+        source: "made to fail".into(),
+    }
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gate({})", self.inner)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Gate {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        opts: PutOptions,
+    ) -> Result<PutResult> {
+        let mut mode = self.mode.subscribe();
+        let mode = *mode
+            .wait_for(|m| *m != Mode::Hangs)
+            .await
+            .map_err(|_| broken())?;
+        match mode {
+            Mode::Refuses(below) if location.as_ref().contains(below) => return Err(broken()),
+            Mode::Deaf if location.as_ref().contains("_delta_log") => {
+                let _ = self.inner.put_opts(location, payload, opts).await;
+                return Err(broken());
+            }
+            _ => {}
+        }
+        self.inner.put_opts(location, payload, opts).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        opts: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, opts).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        if *self.mode.borrow() == Mode::Deaf && location.as_ref().contains("_delta_log") {
+            return Err(broken());
+        }
+        self.inner.get_opts(location, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
+
+#[derive(Debug)]
+struct Unmoved;
+
+impl Observer for Unmoved {
+    fn judged(&self, _: &Judged) {}
+    fn committed(&self, _: &Position, _: Duration) {}
+    fn commit_failed(&self, _: &TableError) {}
+}
+
+pub(super) struct Process {
+    pub(super) history: Arc<History>,
+    pub(super) handle: PipelineHandle,
+    pub(super) gate: Arc<Gate>,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<std::result::Result<(), PipelineError>>,
+}
+
+pub(super) struct World {
+    pub(super) log: MemoryLog,
+    store: Arc<dyn ObjectStore>,
+    folders: Vec<TempDir>,
+    pub(super) processes: Vec<Option<Process>>,
+    pub(super) options: PipelineOptions,
+    /// Of the next life, so that its ids are its own.
+    lives: u64,
+    envelope: Arc<Envelope>,
+}
+
+pub(super) fn partition(number: i32) -> cairn_schemas::Partition {
+    cairn_schemas::Partition {
+        source: "audit".to_owned(),
+        number,
+    }
+}
+
+pub(super) fn owned(numbers: &[i32]) -> BTreeSet<cairn_schemas::Partition> {
+    numbers.iter().map(|n| partition(*n)).collect()
+}
+
+/// An event with the id of `key`; another variant has other bytes.
+pub(super) fn event(key: usize, variant: usize) -> bytes::Bytes {
+    bytes::Bytes::from(format!(
+        r#"{{"eventId":"id-{key}","eventName":"Op{variant}","eventRW":"Read","acsRegion":"cn-hangzhou","serviceName":"Ecs","eventTime":"2026-01-01T00:00:00Z","recipientAccountId":"{ACCOUNT}","eventCategory":"Management"}}"#
+    ))
+}
+
+async fn open_tables(store: Arc<dyn ObjectStore>, life: u64) -> (Arc<Table>, Arc<Table>) {
+    let root = Opened::new(store, Path::from("cairn"));
+    let open = async |key: &str, spec, life| {
+        let options = TableOptions {
+            pause: Duration::from_micros(100),
+            attempts: 2,
+            checkpoint_every: 7,
+            ..TableOptions::default()
+        };
+        let (clock, ids) = (
+            Arc::new(TestClock::default()),
+            Arc::new(TestIds(std::sync::atomic::AtomicU64::new(life))),
+        );
+        let table = Table::open_or_create(&root.at(key), spec, options, clock, ids).await;
+        Arc::new(table.unwrap())
+    };
+    (
+        open(keys::HISTORY, TableSpec::events("history"), 2 * life).await,
+        open(keys::QUARANTINE, TableSpec::quarantine(), 2 * life + 1).await,
+    )
+}
+
+impl World {
+    pub(super) async fn new(processes: usize, options: PipelineOptions) -> Self {
+        let folder = || tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        let mut world = Self {
+            log: MemoryLog::default(),
+            store: Arc::new(InMemory::new()),
+            folders: (0..processes).map(|_| folder().unwrap()).collect(),
+            processes: Vec::new(),
+            options,
+            lives: 0,
+            envelope: Arc::new(Envelope {
+                received: Micros(1_767_312_000_000_000),
+                sender: "test".to_owned(),
+                accounts: Among::All,
+                account: None,
+            }),
+        };
+        for n in 0..processes {
+            world.processes.push(None);
+            world.start(n).await;
+        }
+        world
+    }
+
+    pub(super) async fn start(&mut self, n: usize) {
+        assert!(self.processes[n].is_none());
+        self.lives += 1;
+        let gate = Arc::new(Gate {
+            inner: Arc::clone(&self.store),
+            mode: watch::Sender::new(Mode::Open),
+        });
+        let store = Arc::clone(&gate) as Arc<dyn ObjectStore>;
+        let (table, quarantine) = open_tables(store, self.lives).await;
+        let history = Arc::new(History::new(table, quarantine, 64 << 20));
+        self.log.deafen(n, false);
+        let (pipeline, handle) = Pipeline::new(
+            Box::new(self.log.source(n)),
+            Arc::new(TestJudges {
+                folder: self.folders[n].path().to_owned(),
+                entries: 8,
+            }),
+            Arc::clone(&history),
+            Arc::new(Boards::new(1_000)),
+            Arc::new(Unmoved),
+            self.options.clone(),
+        );
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(pipeline.run(stop.clone()));
+        self.processes[n] = Some(Process {
+            history,
+            handle,
+            gate,
+            stop,
+            task,
+        });
+    }
+
+    pub(super) fn of(&self, n: usize) -> &Process {
+        self.processes[n].as_ref().expect("it runs")
+    }
+
+    /// Ends as a crash of the process does. What hangs in the store never lands.
+    pub(super) async fn crash(&mut self, n: usize) {
+        let process = self.processes[n].take().expect("it runs");
+        process.task.abort();
+        let _ = process.task.await;
+        free(self.folders[n].path()).await;
+    }
+
+    pub(super) async fn stop(&mut self, n: usize) {
+        let process = self.processes[n].take().expect("it runs");
+        process.stop.cancel();
+        process.task.await.unwrap().unwrap();
+    }
+
+    pub(super) fn send(&self, to: i32, records: Vec<bytes::Bytes>) {
+        self.log.append(&partition(to), &self.envelope, records);
+    }
+
+    /// Waits until process `n` has judged everything of what it reads.
+    pub(super) async fn judged(&self, n: usize) {
+        let process = self.of(n);
+        until("everything is judged", || {
+            let (end, head) = (self.log.end(), process.history.head());
+            let owned = process.history.owned();
+            let owned = owned.borrow();
+            !owned.is_empty() && owned.iter().all(|p| head.of(p) >= end.of(p))
+        })
+        .await;
+    }
+
+    pub(super) async fn owns(&self, n: usize, numbers: &[i32]) {
+        let wanted = owned(numbers);
+        let process = self.of(n);
+        until("it owns them", || {
+            **process.history.owned().borrow() == wanted
+        })
+        .await;
+    }
+
+    pub(super) async fn flush(&self, n: usize) {
+        let flushed = self.of(n).handle.flush(self.log.end());
+        let flushed = tokio::time::timeout(PATIENCE, flushed).await;
+        assert!(flushed.expect("it is committed some time"), "it has ended");
+    }
+
+    /// The checker: looks at the store with eyes of its own.
+    pub(super) async fn check(&self) {
+        let (table, quarantine) = open_tables(Arc::clone(&self.store), 1 << 20).await;
+        assert_eq!(table.position(), self.log.end(), "where history stands");
+        let rows = rows_of(&table).await;
+        let refused = rows_of(&quarantine).await;
+        let mut places = BTreeSet::new();
+        let mut contents = BTreeSet::new();
+        let mut unflagged: BTreeMap<String, usize> = BTreeMap::new();
+        for row in &rows {
+            let record = &self.log.records(&row.partition)[row.offset as usize];
+            assert_eq!(record, row.raw.as_bytes(), "{row:?} is another record's");
+            assert!(
+                places.insert((row.partition.clone(), row.offset)),
+                "twice: {row:?}"
+            );
+            assert!(contents.insert(row.raw.clone()), "repeated: {row:?}");
+            *unflagged.entry(row.id.clone()).or_default() += usize::from(!row.flagged);
+        }
+        for (id, count) in unflagged {
+            assert_eq!(count, 1, "of {id} one is the first");
+        }
+        for row in &refused {
+            assert!(
+                places.insert((row.partition.clone(), row.offset)),
+                "twice: {row:?}"
+            );
+        }
+        for partition in self.log.end().0.keys() {
+            for (offset, record) in self.log.records(partition).iter().enumerate() {
+                let text = std::str::from_utf8(record).unwrap();
+                let place = (partition.clone(), offset as i64);
+                let is_event = text.starts_with("{\"eventId\"");
+                assert!(
+                    places.contains(&place) || (is_event && contents.contains(text)),
+                    "lost: {place:?}"
+                );
+            }
+        }
+        let events = rows.len();
+        assert_eq!(events, contents.len());
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let waited = tokio::time::timeout(PATIENCE, async {
+        while !done() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "in vain: {what}");
+}
+
+/// A judge that was working when its process died holds the folder until then.
+async fn free(folder: &std::path::Path) {
+    let lock = std::fs::File::create(folder.join("lock")).unwrap();
+    until("the folder is free", || {
+        lock.try_lock().is_ok_and(|()| lock.unlock().is_ok())
+    })
+    .await;
+}
+
+#[derive(Debug)]
+pub(super) struct Row {
+    partition: cairn_schemas::Partition,
+    offset: i64,
+    id: String,
+    raw: String,
+    flagged: bool,
+}
+
+async fn rows_of(table: &Table) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for file in table.files().files.iter() {
+        let batches: Vec<RecordBatch> = table.read(file, None).try_collect().await.unwrap();
+        batches.iter().for_each(|batch| collect(batch, &mut rows));
+    }
+    rows
+}
+
+pub(super) fn collect(batch: &RecordBatch, rows: &mut Vec<Row>) {
+    let column = |name| batch.column_by_name(name);
+    let text = |name, row| {
+        let column = column(name)?.as_string_opt::<i32>()?;
+        column.is_valid(row).then(|| column.value(row).to_owned())
+    };
+    for row in 0..batch.num_rows() {
+        let number = column("log_partition").unwrap().as_primitive::<Int32Type>();
+        let offset = column("log_offset").unwrap().as_primitive::<Int64Type>();
+        let flags = column("flags").map(|c| c.as_list::<i32>().clone());
+        let flagged = flags.is_some_and(|f| {
+            f.is_valid(row)
+                && (f.value(row).as_string::<i32>().iter().flatten())
+                    .any(|n| n == "conflicting_duplicate")
+        });
+        rows.push(Row {
+            partition: cairn_schemas::Partition {
+                source: text("log_source", row).unwrap(),
+                number: number.value(row),
+            },
+            offset: offset.value(row),
+            id: text("event_id", row).unwrap_or_default(),
+            raw: text("raw", row).unwrap_or_default(),
+            flagged,
+        });
+    }
+}
+
+/// What a query would see now at process `n`: no place twice.
+pub(super) async fn look(process: &Process) {
+    let snapshot = process.history.snapshot();
+    let mut rows = Vec::new();
+    for file in snapshot.files.iter() {
+        let read = process.history.table().read(file, None).try_collect();
+        let Ok::<Vec<RecordBatch>, _>(batches) = read.await else {
+            return;
+        };
+        batches.iter().for_each(|batch| collect(batch, &mut rows));
+    }
+    snapshot
+        .fresh
+        .iter()
+        .for_each(|batch| collect(batch, &mut rows));
+    let mut places = BTreeSet::new();
+    for row in &rows {
+        assert!(
+            places.insert((row.partition.clone(), row.offset)),
+            "seen twice: {row:?}"
+        );
+    }
+}
