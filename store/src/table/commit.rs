@@ -34,6 +34,9 @@ use crate::view::OffsetRange;
 /// and again after it.
 pub(super) const CONFIRMED: Duration = Duration::from_secs(3600);
 
+/// How often a table that seems to stand further back than before is read anew.
+const RELOADS: u32 = 4;
+
 /// How many commits of others one commit lets pass before it gives up.
 const MOST_OVERTAKEN: u32 = 100;
 
@@ -393,14 +396,23 @@ impl Table {
     }
 
     pub(super) async fn reload(&self, head: &mut Head) -> Result<(), TableError> {
-        let state = self.log.load().await?;
-        let state = state.ok_or_else(|| self.log.damaged("its log is gone".to_owned()))?;
-        if state.version < head.state.version {
-            return Err(self.log.damaged(format!(
-                "it stands at version {}, and stood at {} before",
-                state.version, head.state.version
-            )));
-        }
+        let mut tries = 0;
+        let state = loop {
+            let state = self.log.load().await?;
+            let state = state.ok_or_else(|| self.log.damaged("its log is gone".to_owned()))?;
+            if state.version >= head.state.version {
+                break state;
+            }
+            // A list may lag behind while the newest entry is not found once.
+            tries += 1;
+            if tries >= RELOADS {
+                return Err(self.log.damaged(format!(
+                    "it stands at version {}, and stood at {} before",
+                    state.version, head.state.version
+                )));
+            }
+            self.pause(tries).await;
+        };
         head.state = state;
         head.seen = Instant::now();
         Ok(())

@@ -2,18 +2,19 @@
 //! process or two, killed and stalled at every step of its commits.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path as Folder;
+use std::path::{Path as Folder, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use cairn_ingest::decode::DecodeLimits;
 use cairn_ingest::history::History;
-use cairn_ingest::judge::{self, CatchUpError, Judge, Judged};
-use cairn_ingest::pipeline::{Observer, Pipeline, PipelineError, PipelineOptions};
-use cairn_ingest::seen::{SeenIndex, SeenOptions};
+use cairn_ingest::judge::{CatchUpError, Judge, Judged, MakeJudge, open_index};
+use cairn_ingest::pipeline::{Observer, Pipeline, PipelineOptions};
+use cairn_ingest::seen::SeenOptions;
 use cairn_ingest::verdict::Boards;
 use cairn_schemas::Position;
-use cairn_store::table::{TableError, TableSpec};
+use cairn_store::table::{Table, TableError, TableSpec};
 use object_store::path::Path;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -27,18 +28,27 @@ use crate::{Fault, FaultStore, Odds, Plan, Rng, World};
 
 const QUARANTINE: &str = "tables/quarantine";
 
-/// Notes how far commits got.
+/// Nobody who is told.
 #[derive(Debug)]
-struct Watcher {
-    reached: watch::Sender<Position>,
+struct Deaf;
+
+impl Observer for Deaf {
+    fn judged(&self, _: &Judged) {}
+    fn committed(&self, _: &Position, _: Duration) {}
+    fn commit_failed(&self, _: &TableError) {}
 }
 
-impl Observer for Watcher {
-    fn judged(&self, _: &Judged) {}
-    fn committed(&self, position: &Position, _: Duration) {
-        self.reached.send_modify(|reached| reached.merge(position));
+/// Opens the duplicate index of one process.
+#[derive(Debug)]
+struct Judges(PathBuf);
+
+#[async_trait]
+impl MakeJudge for Judges {
+    async fn make(&self, history: &Table, at: &Position) -> Result<Judge, CatchUpError> {
+        let seen = open_index(&self.0, SeenOptions::default(), history, at).await?;
+        let limits = DecodeLimits::default();
+        Ok(Judge::new(seen, HashSet::new(), limits, 90))
     }
-    fn commit_failed(&self, _: &TableError) {}
 }
 
 /// What one process is, over all its lives.
@@ -106,42 +116,40 @@ impl Process {
         let Some(history) = self.tables(store, &ids).await? else {
             return Ok(());
         };
-        // An earlier life's commit may have landed and told nobody.
-        let committed = history.committed();
-        self.reached
-            .send_modify(|reached| reached.merge(&committed));
-        let seen = SeenIndex::open(seen, SeenOptions::default()).map_err(|e| e.to_string())?;
-        let seen = match judge::catch_up(seen, &history).await {
-            Ok(seen) => seen,
-            Err(CatchUpError::Table(error)) if error.is_retryable() => return Ok(()),
-            Err(error) => return Err(error.to_string()),
-        };
-        let judge = Judge::new(seen, HashSet::new(), DecodeLimits::default(), 90);
+        let mut committed = history.subscribe();
+        let judges = Arc::new(Judges(seen.to_owned()));
         let source = self.log.source(self.number, self.rng.fork(name));
         let source = match life {
             0 => source.not_noticing(self.blind),
             _ => source,
         };
-        let watcher = Arc::new(Watcher {
-            reached: self.reached.clone(),
-        });
         let options = PipelineOptions {
             commit_interval: Duration::from_secs(5),
             commit_rows: 12,
             ..PipelineOptions::default()
         };
         let boards = Arc::new(Boards::new(1000));
-        let (pipeline, _handle) =
-            Pipeline::new(Box::new(source), judge, history, boards, watcher, options);
+        let (pipeline, _handle) = Pipeline::new(
+            Box::new(source),
+            judges,
+            history,
+            boards,
+            Arc::new(Deaf),
+            options,
+        );
+        let watch = async {
+            loop {
+                let at = committed.borrow_and_update().clone();
+                self.reached.send_modify(|reached| reached.merge(&at));
+                if committed.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
         // Polled here and not spawned: a death drops all of it at once.
-        match pipeline.run(self.over.child_token()).await {
-            Ok(()) => Ok(()),
-            Err(PipelineError::Table(
-                TableError::Conflict { .. }
-                | TableError::Unavailable { .. }
-                | TableError::Overtaken { .. },
-            )) => Ok(()),
-            Err(error) => Err(error.to_string()),
+        tokio::select! {
+            () = watch => Ok(()),
+            ended = pipeline.run(self.over.child_token()) => ended.map_err(|e| e.to_string()),
         }
     }
 
