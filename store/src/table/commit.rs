@@ -176,7 +176,8 @@ impl Table {
         condition: Condition,
     ) -> Result<(), TableError> {
         let stands = self.find_at(head, from, to, condition).await;
-        if head.state.has_landed(&prepared.id) {
+        let landed = self.has_landed(&head.state, &prepared.id, &prepared.made);
+        if landed.await? {
             return Ok(());
         }
         stands?;
@@ -347,6 +348,9 @@ impl Table {
         let (mut attempt, mut overtaken) = (0, 0);
         loop {
             self.confirm(head).await?;
+            if self.has_landed(&head.state, id, made).await? {
+                return Ok(());
+            }
             if made.is_old() {
                 // A process that slept for days may list what the vacuum has
                 // taken for an orphan meanwhile. The next try makes its own.

@@ -45,6 +45,25 @@ impl Made {
 }
 
 impl Table {
+    /// Whether the commit `id` is in `state` already: a put that was given up
+    /// may land while its process stands still. Its files are made sure of.
+    pub(super) async fn has_landed(
+        &self,
+        state: &State,
+        id: &str,
+        made: &Made,
+    ) -> Result<bool, TableError> {
+        let known =
+            |path: &String| state.files.contains_key(path) || state.removed.contains_key(path);
+        let landed = state.has_landed(id) || made.files.iter().any(|(path, _)| known(path));
+        if landed && made.is_old() {
+            for (path, bytes) in &made.files {
+                self.restore(state, path, bytes).await?;
+            }
+        }
+        Ok(landed)
+    }
+
     /// A put that took so long that the log may have been cleaned beneath it
     /// can land on a number that is long past, where nobody reads it; and the
     /// vacuum may have taken its files for orphans before it landed.

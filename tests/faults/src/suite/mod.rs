@@ -56,6 +56,9 @@ where
         let ended = run(|world| schedule(world, Rng::new(seed)));
         count += 1;
         operations += ended.operations;
+        if count.is_multiple_of(100) {
+            println!("{name}: {count} schedules so far, {operations} operations");
+        }
         if let Err(what) = ended.outcome {
             println!("{name}: CAIRN_FAULT_SEED={seed} fails: {what}");
             if one.is_some() {
@@ -136,6 +139,9 @@ impl Counted {
         F: Future<Output = Result<(), String>>,
     {
         self.count += 1;
+        if self.count.is_multiple_of(100) {
+            println!("{} schedules so far, at {what}", self.count);
+        }
         let ended = run(schedule);
         if let Err(error) = ended.outcome {
             println!("{}\n{what}: {error}", ended.trace);
