@@ -77,6 +77,7 @@
 mod begin;
 mod board;
 mod client;
+mod ends;
 mod epochs;
 mod options;
 mod poll;
@@ -91,6 +92,7 @@ mod track;
 mod watch;
 
 pub use board::{KafkaBoard, KafkaStatus, PartitionState, PartitionStatus, StoppedReason};
+pub use ends::KafkaEnds;
 pub use epochs::{
     Acceptances, Epoch, Epochs, EpochsError, MemoryEpochs, NothingAccepted, topic_of,
 };

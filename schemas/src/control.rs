@@ -45,7 +45,14 @@ impl ControlKind {
 
     /// The kind whose documents lie in the folder `name`.
     pub fn of_folder(name: &str) -> Option<Self> {
-        let all = [Self::Organization, Self::Account, Self::Token, Self::Trail];
+        let all = [
+            Self::Organization,
+            Self::Account,
+            Self::Token,
+            Self::Trail,
+            Self::Topic,
+            Self::Acceptance,
+        ];
         all.into_iter().find(|kind| kind.as_str() == name)
     }
 }

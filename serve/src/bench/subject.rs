@@ -20,9 +20,9 @@ use super::measure::{Loaded, Meter, Options, Subject};
 use crate::config::{Data, Settings};
 use crate::server::ambient::{SystemClock, SystemIds};
 use crate::server::app::{Ambient, App, Background, Shared};
-use crate::server::opening::open_log;
 use crate::server::http::ops::flush_all;
 use crate::server::maintenance;
+use crate::server::opening::open_log;
 use crate::server::trails::NewTrail;
 
 /// How many events one append holds, as a sender's request would.

@@ -1,13 +1,13 @@
 //! Everything that a running server consists of, put together in one place.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use cairn_ingest::deliver::DeliverOptions;
 use cairn_ingest::history::History;
 use cairn_ingest::pipeline::{Pipeline, PipelineError, PipelineHandle, PipelineOptions};
 use cairn_ingest::receive::ReceiveLimits;
-use cairn_ingest::source::{EmbeddedSource, Joined, Source};
+use cairn_ingest::source::both::Joined;
+use cairn_ingest::source::{EmbeddedSource, Source};
 use cairn_ingest::verdict::{Boards, Verdicts};
 use cairn_query::Engine;
 use cairn_schemas::{Clock, IdSource, Partition, keys};

@@ -102,7 +102,11 @@ impl Kafka {
         let reading = |p: &&PartitionStatus| {
             p.topic == self.intake_topic && p.state == PartitionState::Reading
         };
-        partitions.iter().filter(reading).map(|p| p.partition).collect()
+        partitions
+            .iter()
+            .filter(reading)
+            .map(|p| p.partition)
+            .collect()
     }
 }
 
@@ -190,8 +194,8 @@ impl Epochs for Lives {
         &self,
         topic: &str,
         id: TopicId,
-        starts: &BTreeMap<i32, i64>,
-    ) -> Result<Epoch, EpochsError> {
+        starts: Option<&BTreeMap<i32, i64>>,
+    ) -> Result<Option<Epoch>, EpochsError> {
         let topic_id = format!("{:032x}", id.0);
         let failed = |error: ControlError| EpochsError(error.to_string());
         loop {
@@ -202,8 +206,11 @@ impl Epochs for Lives {
                 .map_err(failed)?;
             let lives = known.remove(topic).unwrap_or_default();
             if let Some(life) = lives.iter().find(|l| l.topic_id == topic_id) {
-                return Ok(epoch(life));
+                return Ok(Some(epoch(life)));
             }
+            let Some(starts) = starts else {
+                return Ok(None);
+            };
             let life = TopicLife {
                 version: lives.len() as u64 + 1,
                 at: self.clock.now(),
@@ -215,7 +222,7 @@ impl Epochs for Lives {
                 .control
                 .put(ControlKind::Topic, topic, life.version, &life);
             match put.await {
-                Ok(()) => return Ok(epoch(&life)),
+                Ok(()) => return Ok(Some(epoch(&life))),
                 // Another process met it at the same time: what it wrote counts.
                 Err(ControlError::Conflict { .. }) => {}
                 Err(error) => return Err(failed(error)),
@@ -347,7 +354,10 @@ pub fn status(kafka: &Kafka, clock: &dyn Clock) -> Value {
             match &p.state {
                 PartitionState::Reading => {}
                 PartitionState::Paused => shown["state"] = json!("paused"),
-                PartitionState::Stopped { reason, what_to_do } => {
+                PartitionState::Stopped {
+                    why: reason,
+                    what_to_do,
+                } => {
                     shown["state"] = json!("stopped");
                     shown["reason"] = json!(told_of(reason));
                     shown["what_to_do"] = json!(what_to_do);
@@ -387,7 +397,7 @@ pub async fn watch(app: Shared, stop: CancellationToken) {
         measure(&app, &status.partitions);
         let mut stopped = BTreeSet::new();
         for partition in &status.partitions {
-            if let PartitionState::Stopped { reason, .. } = &partition.state {
+            if let PartitionState::Stopped { why: reason, .. } = &partition.state {
                 stopped.insert((partition_of(partition), told_of(reason)));
             }
         }

@@ -29,7 +29,7 @@ pub(super) fn store_url(settings: &Settings) -> anyhow::Result<String> {
 }
 
 /// Opens the embedded log below `dir`; reads and checks all of it.
-pub async fn open_log(dir: &Path, settings: &Settings) -> anyhow::Result<EmbeddedLog> {
+pub(crate) async fn open_log(dir: &Path, settings: &Settings) -> anyhow::Result<EmbeddedLog> {
     let options = LogOptions {
         segment_bytes: settings.log.segment_bytes,
         // A body is appended as a whole, so the largest one has to fit.

@@ -246,7 +246,7 @@ impl Registry {
                     }
                 }
             }
-            ControlKind::Trail => {}
+            ControlKind::Trail | ControlKind::Topic | ControlKind::Acceptance => {}
         }
         Ok(())
     }

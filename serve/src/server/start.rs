@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use cairn_schemas::control::{Principal, Role};
-use cairn_schemas::selector::Among;
 use cairn_schemas::{Clock, keys};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};

@@ -146,7 +146,11 @@ impl From<SendError> for ApiError {
         let failures = || error.results.iter().filter_map(|r| r.as_ref().err());
         let hint = "send all of it again in a moment: what was kept is recognised and counts once";
         if failures().any(|f| *f == SendFailure::TooLarge) {
-            return Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", error.to_string());
+            return Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                error.to_string(),
+            );
         }
         if failures().all(|f| *f == SendFailure::Busy) {
             return Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", error.to_string()).hint(hint);

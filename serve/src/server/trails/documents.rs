@@ -10,18 +10,18 @@ use cairn_store::log::EmbeddedLog;
 
 /// The documents of trails in the control store.
 #[derive(Debug)]
-pub struct Documents {
+pub(super) struct Documents {
     control: ControlStore,
 }
 
 impl Documents {
     /// Those of `control`.
-    pub fn new(control: ControlStore) -> Self {
+    pub(super) fn new(control: ControlStore) -> Self {
         Self { control }
     }
 
     /// Writes a version; [`ControlError::Conflict`] if another stands there.
-    pub async fn put(&self, version: &TrailVersion) -> Result<(), ControlError> {
+    pub(super) async fn put(&self, version: &TrailVersion) -> Result<(), ControlError> {
         let (id, number) = (version.id.as_str(), version.version);
         let put = self.control.put(ControlKind::Trail, id, number, version);
         put.await

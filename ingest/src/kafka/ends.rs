@@ -1,0 +1,86 @@
+//! Where the topics end, for a process that need not read them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cairn_schemas::{Partition, Position};
+
+use super::begin::{Topic, look};
+use super::board::KafkaBoard;
+use super::client::{Cluster, Context};
+use super::epochs::Epochs;
+use super::options::KafkaOptions;
+use super::source::OpenError;
+use super::topics::Rules;
+
+/// Asks the cluster where logs end. Cheap to clone.
+#[derive(Clone)]
+pub struct KafkaEnds {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) epochs: Arc<dyn Epochs>,
+    pub(super) rules: Arc<Rules>,
+    pub(super) board: Arc<KafkaBoard>,
+}
+
+impl std::fmt::Debug for KafkaEnds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaEnds").finish_non_exhaustive()
+    }
+}
+
+impl KafkaEnds {
+    /// For the topics that `options` name. No broker is asked yet.
+    ///
+    /// # Errors
+    ///
+    /// Options that [`KafkaOptions::check`] refuses, files that are missing.
+    pub fn open(options: &KafkaOptions, epochs: Arc<dyn Epochs>) -> Result<Self, OpenError> {
+        let rules = Arc::new(options.check()?);
+        let board = Arc::new(KafkaBoard::default());
+        let context = Context {
+            board: Arc::clone(&board),
+        };
+        let admin = options.admin_config().create_with_context(context);
+        let admin = admin
+            .map_err(|error: rdkafka::error::KafkaError| OpenError::Client(error.to_string()))?;
+        Ok(Self {
+            cluster: Arc::new(Cluster::new(admin)),
+            epochs,
+            rules,
+            board,
+        })
+    }
+
+    /// Where the log of every topic that is read ends now, by the name of its
+    /// source: of all partitions. Records of transactions that are still open
+    /// lie behind it.
+    ///
+    /// # Errors
+    ///
+    /// The cluster cannot be asked, or does not tell of every partition.
+    pub async fn end(&self) -> Result<Position, String> {
+        let mut end = Position::default();
+        for (name, topic) in self.all_topics().await? {
+            for (number, extent) in &topic.extents {
+                let extent = extent
+                    .as_ref()
+                    .map_err(|error| format!("kafka: partition {number} of {name}: {error}"))?;
+                let partition = Partition {
+                    source: topic.epoch.source(&name),
+                    number: *number,
+                };
+                end.advance(&partition, extent.end);
+            }
+        }
+        Ok(end)
+    }
+
+    async fn all_topics(&self) -> Result<BTreeMap<String, Topic>, String> {
+        let (cluster, rules) = (Arc::clone(&self.cluster), Arc::clone(&self.rules));
+        let names = tokio::task::spawn_blocking(move || cluster.topics(&rules));
+        let names = names.await.map_err(|error| error.to_string())?;
+        let names = names.map_err(|error| format!("kafka: {error}"))?;
+        let names = names.into_keys().collect();
+        look(&self.cluster, self.epochs.as_ref(), &self.board, names).await
+    }
+}
