@@ -201,16 +201,6 @@ impl Follower {
         Some(needed)
     }
 
-    /// Whether the trail is stopped and everything before the stop was looked
-    /// at in what is in hand here: there is nothing to do until it changes.
-    async fn is_idle(&self) -> bool {
-        let trail = self.trail.read().await;
-        let state = self.state.lock();
-        let mut claims = state.claims.iter();
-        trail.latest().status != TrailStatus::Enable
-            && claims.all(|(p, claim)| claim.scanned >= trail.latest().effective.of(p))
-    }
-
     /// Whether a deleted trail has nothing more to deliver, here or, with
     /// several processes, anywhere.
     async fn is_finished(&self) -> bool {
@@ -290,7 +280,12 @@ impl Follower {
             let version = self.trail.read().await.latest().clone();
             let table = self.opener.open(&version).await?;
             let (listing, position) = table.files_at();
-            if !self.history.committed().reaches(&position) {
+            let delivered = position.of_records();
+            if !self.history.table().position().reaches(&delivered) {
+                // Others may have committed to history since it was looked at.
+                self.history.refresh().await?;
+            }
+            if !self.history.table().position().reaches(&delivered) {
                 return Err(TableError::Refused {
                     table: version.name.to_string(),
                     reason: "the trail's table is ahead of history, so history is older than the trail: \
@@ -349,7 +344,7 @@ impl Follower {
                 || aged
                 || rows >= self.options.commit_rows
                 || state.pending_bytes() >= self.options.commit_bytes);
-        waits || state.lags() || self.should_settle(&state, &trail, &head)
+        waits || state.lags(&head) || self.should_settle(&state, &trail, &head)
     }
 
     /// Commits what waits, with the position, in one act, on the condition that
@@ -360,9 +355,8 @@ impl Follower {
             let trail = self.trail.read().await;
             // From where this follower believes the table to stand, not where it
             // does: a table that moved has taken rows that wait here.
-            self.state
-                .lock()
-                .parcel(fence::number(trail.latest().version))
+            let (version, head) = (trail.latest().version, self.history.committed());
+            self.state.lock().parcel(fence::number(version), &head)
         };
         let Some(parcel) = parcel else {
             self.state.lock().flush_to = Position::default();

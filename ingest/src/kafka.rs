@@ -42,6 +42,8 @@
 //!   n-th id that the topic had. Nothing is handed out before its topic was
 //!   seen, *after* the record was polled, to have the id that it was begun
 //!   under. That costs a question to the cluster, for many records at a time.
+//!   Known limit: the answer is as new as what the broker that gives it has
+//!   heard of its controller.
 //! - **First sight.** [`Epochs::epoch_of`] keeps where each partition's log
 //!   began when the id was first seen. A partition that history does not name
 //!   begins there; one that came later begins at 0.

@@ -282,6 +282,7 @@ impl Pipeline {
     /// One incarnation, from after its begin to its end.
     async fn live(&mut self, stop: &CancellationToken) -> Result<End, PipelineError> {
         let mut committed = self.history.subscribe();
+        self.answer_flushes();
         loop {
             if self.commit.is_none() && self.due() && Instant::now() >= self.not_before {
                 self.start_commit();

@@ -155,7 +155,7 @@ impl Follower {
                     .seen
                     .get(partition)
                     .is_some_and(|seen| seen.since.elapsed() >= self.options.patience / 2);
-                claim.scanned > state.at(partition) && claim.scanned >= goal && (last || quiet)
+                state.moves(partition, head) && claim.scanned >= goal && (last || quiet)
             })
     }
 }

@@ -61,7 +61,7 @@ impl Follower {
 
     /// What is in hand and not looked at, each with where it stands and how far
     /// history goes.
-    async fn behind(&self) -> Vec<(Partition, i64, i64)> {
+    pub(super) async fn behind(&self) -> Vec<(Partition, i64, i64)> {
         let trail = self.trail.read().await;
         let (head, state) = (self.history.committed(), self.state.lock());
         let claims = state.claims.iter();
@@ -98,7 +98,7 @@ impl Follower {
 
     /// Reads the next window of one partition from history's files. A window
     /// whose rows are too large for memory is made smaller.
-    async fn scan_window(
+    pub(super) async fn scan_window(
         &self,
         partition: &Partition,
         from: i64,

@@ -177,9 +177,21 @@ impl State {
         true
     }
 
+    /// Up to where a commit could bring the table in `partition`: a start or a
+    /// skipped part may lie beyond what history has, and a table must not stand
+    /// ahead of history.
+    fn reach(&self, partition: &Partition, head: &Position) -> i64 {
+        self.from(partition).min(head.of(partition))
+    }
+
+    /// Whether a commit could move the table in `partition`.
+    pub(super) fn moves(&self, partition: &Partition, head: &Position) -> bool {
+        self.reach(partition, head) > self.at(partition)
+    }
+
     /// What a commit has to hold now, on the condition that `version` is in
     /// force; `None` when there is nothing to say.
-    pub(super) fn parcel(&self, version: i64) -> Option<Parcel> {
+    pub(super) fn parcel(&self, version: i64, head: &Position) -> Option<Parcel> {
         let fence = Position::at(Partition::version(), version);
         let mut parcel = Parcel {
             rows: Vec::new(),
@@ -187,10 +199,10 @@ impl State {
             to: fence,
         };
         for (partition, claim) in &self.claims {
-            let at = self.at(partition);
-            if claim.scanned > at {
+            if self.moves(partition, head) {
+                let (at, to) = (self.at(partition), self.reach(partition, head));
                 parcel.from.0.insert(partition.clone(), at);
-                parcel.to.0.insert(partition.clone(), claim.scanned);
+                parcel.to.0.insert(partition.clone(), to);
                 parcel.rows.extend(claim.rows.iter().cloned());
             }
         }
@@ -198,12 +210,12 @@ impl State {
     }
 
     /// Whether the table knows much less than was looked at.
-    pub(super) fn lags(&self) -> bool {
+    pub(super) fn lags(&self, head: &Position) -> bool {
         self.listing.is_some()
             && self
                 .claims
-                .iter()
-                .any(|(p, claim)| claim.scanned - self.at(p) > LAG)
+                .keys()
+                .any(|p| self.reach(p, head) - self.at(p) > LAG)
     }
 
     /// Notes where history and the table stand in `partition`, and tells for

@@ -338,7 +338,7 @@ async fn a_delivery_that_landed_unseen_is_not_repeated() {
     let snapshot = following.follower.snapshot().await.unwrap();
     let table = following.follower.table().unwrap();
     table
-        .commit(snapshot.fresh, &table.position(), &rig.end())
+        .commit(snapshot.fresh, &table.position().of_records(), &rig.end())
         .await
         .unwrap();
     rig.send(events(10..20)).await;

@@ -123,7 +123,9 @@ impl Poller {
         self.tracks.clear();
         self.batch = Batch::default();
         let mut state = self.shared.lock();
-        state.clear();
+        // Also for a `begin` that is given up half-way: then `next` asks for
+        // another.
+        state.change();
         state.generation += 1;
         state.ids.clear();
         state.stopped.clear();

@@ -1,6 +1,6 @@
 //! The thread that asks the cluster: whether topics still are the ones that
-//! they were taken for, which topics fit a pattern, and whether what keeps a
-//! partition from being read has gone.
+//! they were taken for, which topics fit a pattern, and whether somebody has
+//! accepted what keeps a partition from being read.
 //!
 //! Nothing is handed out before the watcher has seen, after it was polled, that
 //! its topic still has the id that it was begun under. A topic never gets an
@@ -15,7 +15,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaResult;
 use tokio::time::Instant;
 
-use super::board::{KafkaBoard, StoppedReason};
+use super::board::KafkaBoard;
 use super::client::{Cluster, GroupConsumer};
 use super::epochs::Acceptances;
 use super::shared::{Shared, Stopped};
@@ -118,27 +118,23 @@ impl Watcher {
         }
         let stopped = self.shared.lock().stopped.clone();
         for stopped in &stopped {
-            if self.moved_on(stopped)? {
-                self.shared.change();
-                break;
-            }
+            self.refresh(stopped)?;
         }
         Ok(())
     }
 
-    /// Whether the log is no longer as it was when this partition was stopped.
-    fn moved_on(&self, stopped: &Stopped) -> KafkaResult<bool> {
-        let numbers = [stopped.partition.number];
-        let extents = self.cluster.extents(&stopped.topic, &numbers)?;
-        let Some(Ok(extent)) = extents.get(&stopped.partition.number) else {
-            return Ok(false);
-        };
-        Ok(match stopped.why {
-            StoppedReason::Gap { from, to } => extent.start <= from || extent.start != to,
-            // What was written anew under old offsets must not pass for the rest.
-            StoppedReason::Truncated { .. } | StoppedReason::BadRecord { .. } => false,
-            StoppedReason::Error { .. } => false,
-        })
+    /// Shows how the log of a partition that stands still goes on: librdkafka
+    /// tells only of those that it reads.
+    fn refresh(&self, stopped: &Stopped) -> KafkaResult<()> {
+        let number = stopped.partition.number;
+        let extents = self.cluster.extents(&stopped.topic, &[number])?;
+        if let Some(Ok(extent)) = extents.get(&number) {
+            self.board.update(&stopped.topic, number, |status| {
+                status.log_start = extent.start;
+                status.log_end = extent.end;
+            });
+        }
+        Ok(())
     }
 
     fn acceptances(&self) {

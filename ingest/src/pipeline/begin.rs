@@ -1,5 +1,8 @@
 //! Where an incarnation begins, what it learns of others, and its last commit.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use cairn_schemas::Position;
 use futures::TryStreamExt;
 use tokio::time::Instant;
@@ -42,7 +45,7 @@ impl Pipeline {
     ///
     /// `false`: to be tried again.
     async fn try_begin(&mut self) -> Result<bool, PipelineError> {
-        let table = self.history.table().clone();
+        let table = Arc::clone(self.history.table());
         self.history.refresh_tables().await?;
         let known = if self.judge.as_ref().is_some_and(Judge::is_settled) {
             self.history.learned()
@@ -61,7 +64,7 @@ impl Pipeline {
         }
         self.history.begin(&at).await;
         self.open_since = None;
-        self.backoff = std::time::Duration::ZERO;
+        self.backoff = Duration::ZERO;
         let owned = self.source.begin(&at).await?;
         self.boards.begin(&owned, &at);
         self.history.own(owned);
@@ -82,7 +85,7 @@ impl Pipeline {
         from: &Position,
         at: &Position,
     ) -> Result<bool, PipelineError> {
-        let table = self.history.table().clone();
+        let table = Arc::clone(self.history.table());
         let to = at.clone();
         let begun = self.with_judge(move |judge| judge.begin_learning(&to));
         begun.await?.map_err(JudgeError::from)?;

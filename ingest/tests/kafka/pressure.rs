@@ -14,6 +14,13 @@ async fn what_waits_is_bounded_and_nothing_is_lost_by_pausing() {
     for number in 0..2 {
         produce(&topic, number, 100_000 * number as usize, 20_000).await;
     }
+    // The end of one is told while fetching pauses, and must be told again.
+    {
+        let topic = topic.clone();
+        let aborted = move || transaction(&topic, 0, 500_000, 3, false);
+        tokio::task::spawn_blocking(aborted).await.unwrap();
+    }
+    let ends = [20_004, 20_000];
     let world = Arc::new(World::default());
     let mut options = options(&unique("g"), &[&topic]);
     options.buffer_bytes = 300_000;
@@ -31,7 +38,7 @@ async fn what_waits_is_bounded_and_nothing_is_lost_by_pausing() {
             })
             .await;
         let end = world.history.lock().position.clone();
-        if (0..2).all(|n| end.of(&partition(&topic, n)) == 20_000) {
+        if (0..2).all(|n| end.of(&partition(&topic, n)) >= 20_000) {
             panic!("the buffer held everything, so nothing was shown");
         }
         wait("it pauses", || paused(&member)).await;
@@ -39,7 +46,7 @@ async fn what_waits_is_bounded_and_nothing_is_lost_by_pausing() {
     member
         .until("all is read", |m| {
             let history = m.world.history.lock();
-            (0..2).all(|n| history.at(&topic, n) == 20_000)
+            (0..2).all(|n| history.at(&topic, n) == ends[n as usize])
         })
         .await;
     let history = world.history.lock();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use cairn_schemas::{Clock, TrailId};
 use cairn_store::objects::{self, ObjectLock, ObjectSettings, Opened, WormStatus};
+use futures::future::join_all;
 use parking_lot::RwLock;
 use serde_json::{Value, json};
 
@@ -58,12 +59,20 @@ impl Worm {
         self.known.write().insert(whose.cloned(), asked);
     }
 
+    async fn again(&self, whose: Option<TrailId>, opened: Opened) {
+        let answer = objects::worm_status(&opened).await;
+        // Unless it was let go of meanwhile.
+        if let Some(known) = self.known.write().get_mut(&whose) {
+            known.answer = answer;
+        }
+    }
+
     /// Lets go of a trail that was deleted.
     pub fn forget(&self, trail: &TrailId) {
         self.known.write().remove(&Some(trail.clone()));
     }
 
-    /// Asks all stores again, one after the other.
+    /// Asks all stores again, at once: one that is away holds up nobody.
     pub async fn refresh(&self) {
         let known: Vec<_> = {
             let known = self.known.read();
@@ -72,9 +81,10 @@ impl Worm {
                 .map(|(id, asked)| (id.clone(), asked.opened.clone()))
                 .collect()
         };
-        for (whose, opened) in known {
-            self.opened(whose.as_ref(), opened).await;
-        }
+        let asked = known
+            .into_iter()
+            .map(|(whose, opened)| async move { self.again(whose, opened).await });
+        join_all(asked).await;
     }
 
     /// What `whose` store said last, for `status`: a sentence, and whether

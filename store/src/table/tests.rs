@@ -4,4 +4,5 @@ mod aging;
 mod commits;
 mod compaction;
 mod neighbours;
+mod prepared;
 mod support;

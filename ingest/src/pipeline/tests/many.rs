@@ -59,15 +59,19 @@ async fn other_bytes_under_one_id_through_two_processes_are_both_kept() {
 #[tokio::test]
 async fn what_others_commit_is_learned_without_beginning_anew() {
     let world = two().await;
+    let begun = world.of(1).history.owned();
     for round in 0..5 {
         world.send(0, vec![event(10 * round, 0), event(10 * round + 1, 0)]);
+        let own = Position::at(partition(0), 2 * round as i64 + 2);
+        assert!(world.of(0).handle.flush(own).await);
         world.send(1, vec![event(10 * round + 2, 0), event(10 * round + 3, 0)]);
-        tokio::join!(world.flush(0), world.flush(1));
+        world.flush(1).await;
     }
     // All of the first process's, through the second: known there.
     world.send(1, (0..5).map(|round| event(10 * round, 0)).collect());
     world.judged(1).await;
     assert_eq!(world.of(1).history.open_size().0, 0, "known by learning");
+    assert!(!begun.has_changed().unwrap(), "it began anew");
     world.flush(1).await;
     world.check().await;
 }

@@ -112,11 +112,16 @@ async fn play(seed: u64) {
 }
 
 /// `SEEDS` says how many, `SEED` which is the first.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test has no settings but these"
+)]
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}
+
 #[tokio::test]
 async fn no_schedule_loses_or_repeats() {
-    let number = |name, default| {
-        std::env::var(name).map_or(default, |text| text.parse::<u64>().expect("a number"))
-    };
     let first = number("SEED", 1);
     for seed in first..first + number("SEEDS", 12) {
         eprintln!("seed {seed}");

@@ -289,7 +289,7 @@ pub(super) fn events_at(first: i64, next: i64, ingest_time: i64) -> RecordBatch 
                 ),
                 "ingest_date" => Arc::new(Date32Array::from_value(Micros(ingest_time).day(), rows)),
                 "log_offset" => Arc::new(Int64Array::from(offsets.clone())),
-                "log_partition" => Arc::new(Int32Array::from_value(0, rows)),
+                "log_partition" | "log_item" => Arc::new(Int32Array::from_value(0, rows)),
                 "late" => Arc::new(BooleanArray::from(vec![false; rows])),
                 _ if field.data_type() == &arrow::datatypes::DataType::Utf8 => Arc::new(
                     StringArray::from_iter_values(offsets.iter().map(|o| text(name, *o))),

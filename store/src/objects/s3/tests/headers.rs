@@ -9,7 +9,8 @@ use object_store::{ObjectStoreExt, PutMode, PutPayload};
 use super::super::Address;
 use super::stub::{Answer, Request, Stub};
 use crate::objects::{
-    Credentials, Encryption, LockMode, ObjectLock, ObjectSettings, ProfileFiles, open, scratch,
+    Credentials, Encryption, Instance, LockMode, ObjectLock, ObjectSettings, ProfileFiles, open,
+    scratch,
 };
 
 const DATA: &str = "t/ingest_date=2026-01-01/a.parquet";
@@ -42,7 +43,7 @@ async fn a_large_data_file_is_sent_in_parts() {
     // In odd pieces, as nobody promises that a payload is one.
     let pieces: PutPayload = body
         .chunks(7_777_777)
-        .map(|c| bytes::Bytes::copy_from_slice(c))
+        .map(bytes::Bytes::copy_from_slice)
         .collect();
     opened.store.put(&Path::from(DATA), pieces).await.unwrap();
     assert!(stub.object(DATA) == Some(body), "other bytes");
@@ -119,6 +120,44 @@ async fn credentials_are_renewed_in_the_middle_of_an_upload() {
     assert!(ended[0].contains("RENEWED-KEY/"), "{ended:?}");
     let last = stub.seen().pop().unwrap();
     assert_eq!(last.header("x-amz-security-token"), Some("RENEWED-KEYT"));
+}
+
+#[tokio::test]
+async fn the_machines_role_is_asked_again_when_its_key_ends() {
+    const ROLES: &str = "latest/meta-data/iam/security-credentials";
+    let stub = Stub::start(|r| match r.key.as_str() {
+        "latest/api/token" => Some(Answer::body(200, "T")),
+        ROLES => Some(Answer::body(200, "cairn")),
+        key if key.starts_with(ROLES) => Some(Answer::body(
+            200,
+            &format!(
+                "{{\"AccessKeyId\":\"ROLE{}\",\"SecretAccessKey\":\"S\",\"Token\":\"TT\",\
+                 \"Expiration\":\"2000-01-01T00:00:00Z\"}}",
+                r.nth
+            ),
+        )),
+        _ => None,
+    })
+    .await;
+    let settings = ObjectSettings {
+        credentials: Credentials::Instance(Instance {
+            metadata_endpoint: Some(stub.endpoint().to_owned()),
+            ..Instance::default()
+        }),
+        // Signed once; what is signed anew asks once more.
+        checksum: false,
+        ..ObjectSettings::default()
+    };
+    let store = stub.open(settings).await.store;
+    for _ in 0..2 {
+        let put = PutPayload::from("x");
+        store.put(&Path::from(DATA), put).await.unwrap();
+    }
+    let signed = keys(&stub, |r| r.key == DATA);
+    assert!(signed[0].contains("=ROLE1/"), "{signed:?}");
+    assert!(signed[1].contains("=ROLE2/"), "{signed:?}");
+    let last = stub.seen().pop().unwrap();
+    assert_eq!(last.header("x-amz-security-token"), Some("TT"));
 }
 
 #[derive(Debug)]

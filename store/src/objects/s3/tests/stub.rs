@@ -133,6 +133,11 @@ impl Stub {
         stub
     }
 
+    /// Its address.
+    pub(in crate::objects::s3) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
     /// The bucket, with keys of the test's and `settings` for the rest.
     pub(in crate::objects::s3) async fn open(&self, settings: ObjectSettings) -> Opened {
         let credentials = match settings.credentials {
@@ -160,11 +165,6 @@ impl Stub {
     /// What lies at `key`.
     pub(in crate::objects::s3) fn object(&self, key: &str) -> Option<Vec<u8>> {
         self.state.lock().objects.get(key).cloned()
-    }
-
-    /// Puts an object in without a request.
-    pub(in crate::objects::s3) fn put(&self, key: &str, body: Vec<u8>) {
-        self.state.lock().objects.insert(key.to_owned(), body);
     }
 
     /// Uploads in parts that were neither ended nor aborted.
