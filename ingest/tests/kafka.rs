@@ -10,7 +10,8 @@
 //!
 //! Without the variable they fail.
 
-#![allow(missing_docs)]
+// Helpers of tests: what is out of order there ends the test.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 #[path = "kafka/change.rs"]
 mod change;

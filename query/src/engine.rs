@@ -1,7 +1,7 @@
 //! Runs statements: on threads of its own, within its limits.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -24,9 +24,11 @@ use crate::describe;
 use crate::error::{Exceeded, QueryError};
 use crate::gate::{self, Ask};
 use crate::limits::Limits;
+use crate::meter::{Meter, metered};
 use crate::output::{Output, plain_schema};
 use crate::session::{Footers, Sessions, Stores};
-use crate::stream::{QueryStream, Said, StopOnDrop, too_late};
+use crate::standing::Standing;
+use crate::stream::{QueryStream, Right, Said, StopOnDrop, too_late};
 use crate::system::SystemTable;
 
 /// Batches that wait for the door; few, so that a slow reader slows the query
@@ -53,17 +55,21 @@ struct Shared {
     system: Vec<Arc<dyn SystemTable>>,
     limits: Limits,
     clock: Arc<dyn Clock>,
+    standing: Arc<dyn Standing>,
     sessions: Sessions,
     footers: Arc<Footers>,
+    spilled: AtomicU64,
 }
 
 impl Engine {
-    /// An engine over `tables` and `system`, with threads of its own.
+    /// An engine over `tables` and `system`, with threads of its own. It asks
+    /// `standing` before it hands out each batch.
     pub fn new(
         tables: Arc<dyn Tables>,
         system: Vec<Arc<dyn SystemTable>>,
         limits: Limits,
         clock: Arc<dyn Clock>,
+        standing: Arc<dyn Standing>,
     ) -> Result<Self, QueryError> {
         let sessions = Sessions::new(&limits)
             .map_err(|e| QueryError::internal(format!("cannot set the query engine up: {e}")))?;
@@ -86,7 +92,9 @@ impl Engine {
                 footers: Footers::new(limits.metadata_cache),
                 limits,
                 clock,
+                standing,
                 sessions,
+                spilled: AtomicU64::new(0),
             }),
         })
     }
@@ -123,8 +131,17 @@ impl Engine {
                 said,
                 deadline,
                 stop,
+                Right {
+                    standing: Arc::clone(&self.shared.standing),
+                    principal: principal.clone(),
+                },
             )),
         }
+    }
+
+    /// How many bytes queries that ended have written to temporary files.
+    pub fn spilled_bytes(&self) -> u64 {
+        self.shared.spilled.load(Ordering::Relaxed)
     }
 
     /// A place among the queries that run; it is given back when the query has
@@ -249,8 +266,10 @@ impl Job {
             Ask::Rows(statement) => {
                 let mut session = self.session(&names, stores)?;
                 let logical = logical_plan(&mut session, &names, statement).await?;
-                let logical =
-                    stoppable(logical, &self.until).map_err(|e| QueryError::planning(&e))?;
+                let planning = |e| QueryError::planning(&e);
+                let meter = Meter::new(&session.runtime_env().memory_pool, limits.threads);
+                let logical = metered(logical, &meter).map_err(planning)?;
+                let logical = stoppable(logical, &self.until).map_err(planning)?;
                 let physical = physical_plan(&session, &logical).await?;
                 let heading = Heading {
                     schema: plain_schema(&physical.schema()),
@@ -285,17 +304,30 @@ impl Job {
             }
             Answer::Plan(plan, context) => (plan, context),
         };
-        let mut rows = execute_stream(plan, context).map_err(|e| QueryError::running(&e))?;
-        while let Some(batch) = rows.next().await {
-            let batch = batch.map_err(|e| QueryError::running(&e))?;
-            for part in output.parts(&batch)? {
-                if say.send(Said::Rows(part)).await.is_err() {
-                    return Ok(());
+        let mut rows =
+            execute_stream(Arc::clone(&plan), context).map_err(|e| QueryError::running(&e))?;
+        let mut read = async || {
+            while let Some(batch) = rows.next().await {
+                let batch = batch.map_err(|e| QueryError::running(&e))?;
+                for part in output.parts(&batch)? {
+                    if say.send(Said::Rows(part)).await.is_err() {
+                        return Ok(());
+                    }
                 }
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        let outcome = read().await;
+        let spilled = spilled_by(plan.as_ref());
+        self.shared.spilled.fetch_add(spilled, Ordering::Relaxed);
+        outcome
     }
+}
+
+fn spilled_by(plan: &dyn ExecutionPlan) -> u64 {
+    let own = plan.metrics().and_then(|m| m.spilled_bytes()).unwrap_or(0) as u64;
+    let below = plan.children().into_iter();
+    own + below.map(|p| spilled_by(p.as_ref())).sum::<u64>()
 }
 
 /// From text to a plan that does nothing but read, optimised. Sets the session
@@ -338,7 +370,9 @@ async fn logical_plan(
         .map_err(planning)?;
     let calls = gate::verify(&logical)?;
     let config = session.config_mut();
-    *config = config.clone().with_batch_size(calls.batch_rows());
+    *config = config
+        .clone()
+        .with_batch_size(calls.batch_rows(config.target_partitions()));
     session.optimize(&logical).map_err(planning)
 }
 

@@ -43,6 +43,8 @@ pub enum ErrorKind {
     Forbidden,
     /// The query met a limit.
     Limit(Exceeded),
+    /// Whoever asked lost the right to the rows before the answer's end.
+    Withdrawn,
     /// Something it needs cannot be read now: the operator has to look.
     Unavailable,
     /// A fault of Cairn.
@@ -103,6 +105,18 @@ impl QueryError {
         }
     }
 
+    /// What is told in place of the next batch to whoever lost the right to it.
+    pub fn withdrawn() -> Self {
+        Self {
+            kind: ErrorKind::Withdrawn,
+            message: "the token was revoked, or its accounts were narrowed, while the query ran"
+                .into(),
+            hint: Some(
+                "what came before is incomplete; ask again with a token that is valid".into(),
+            ),
+        }
+    }
+
     /// A fault of Cairn; the log knows more than the caller.
     pub fn internal(message: impl Into<String>) -> Self {
         Self {
@@ -141,6 +155,7 @@ impl QueryError {
             ErrorKind::Limit(Exceeded::Bytes) => "query_bytes",
             ErrorKind::Limit(Exceeded::Statement) => "query_too_complex",
             ErrorKind::Limit(Exceeded::Busy) => "busy",
+            ErrorKind::Withdrawn => "access_withdrawn",
             ErrorKind::Unavailable => "unavailable",
             ErrorKind::Internal => "internal",
         }
@@ -177,11 +192,8 @@ impl QueryError {
         }
         match error.find_root() {
             DataFusionError::ArrowError(arrow, _) => arrow_error(arrow),
-            DataFusionError::ResourcesExhausted(text) if text.contains("disk") => Self::limit(
-                Exceeded::Spill,
-                "the query needs more temporary disk than it may use",
-            )
-            .with_hint("ask for fewer rows or columns, or narrow the time range"),
+            DataFusionError::IoError(io) if is_spill(io) => spill(),
+            DataFusionError::ResourcesExhausted(text) if text.contains("disk") => spill(),
             DataFusionError::ResourcesExhausted(_) => Self::limit(
                 Exceeded::Memory,
                 "the query needs more memory than it may use",
@@ -206,6 +218,25 @@ impl QueryError {
             }
         }
     }
+}
+
+fn spill() -> QueryError {
+    QueryError::limit(
+        Exceeded::Spill,
+        "the query needs more temporary disk than there is for queries",
+    )
+    .with_hint(
+        "ask for fewer rows or columns, or narrow the time range; an operator can raise query.spill_bytes",
+    )
+}
+
+/// Whether temporary files met their quota or a full disk: the engine tells
+/// both as errors of a write, and nothing else of a query writes.
+fn is_spill(error: &std::io::Error) -> bool {
+    let text = error.to_string();
+    error.kind() == std::io::ErrorKind::StorageFull
+        || text.contains("space during the spilling process")
+        || text.contains("No space left on device")
 }
 
 /// One of our own, however deep it was wrapped.
@@ -245,6 +276,7 @@ fn arrow_error(error: &ArrowError) -> QueryError {
         ArrowError::OffsetOverflowError(_) => {
             return QueryError::limit(Exceeded::Memory, "the query makes a text that is too long");
         }
+        ArrowError::IoError(_, io) if is_spill(io) => return spill(),
         ArrowError::IoError(..) | ArrowError::ParquetError(_) => {
             tracing::error!(error = %error, "query: a file cannot be read");
             return QueryError::unavailable("a file of the table cannot be read now; try again");

@@ -2,7 +2,7 @@
 //! tell of files and settings, and with a bound on those that make texts and
 //! lists of any size from little.
 //!
-//! What a function makes is in no memory pool until an operator keeps it, and
+//! What a function makes is counted when it is there ([`crate::meter`]), and
 //! constants are worked out while planning. So the size is reckoned from the
 //! arguments before anything is made.
 

@@ -313,12 +313,12 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// How many rows the plan should work on at a time. What calls make of one
-    /// batch is there at the same time, and in no memory pool: the more calls,
-    /// the fewer rows.
-    pub(crate) fn batch_rows(self) -> usize {
+    /// How many rows each of so many partitions should work on at a time. What
+    /// calls make of one batch is there at the same time: the more calls, the
+    /// fewer rows.
+    pub(crate) fn batch_rows(self, partitions: usize) -> usize {
         let most = if self.growing > 0 { 1024 } else { 8192 };
-        (65_536 / self.all.max(1)).clamp(128, most)
+        (131_072 / partitions.max(1) / self.all.max(1)).clamp(128, most)
     }
 
     fn count(&mut self, node: &LogicalPlan) -> Result<(), DataFusionError> {

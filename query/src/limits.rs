@@ -3,13 +3,12 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::disk_manager::{DiskManager, DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{
-    MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
+    FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
 };
 
 /// The limits of an engine. Every one can be set; the defaults suit a machine
@@ -75,10 +74,14 @@ impl Limits {
 }
 
 /// What one query has taken of the memory that all share.
+///
+/// Within a query, operators that can spill get equal parts of what the others
+/// leave: else one sort takes everything, and its neighbour, which has nothing
+/// to spill yet, fails for want of room for its first rows.
 #[derive(Debug)]
 pub(crate) struct QueryPool {
     shared: Arc<dyn MemoryPool>,
-    used: AtomicUsize,
+    own: FairSpillPool,
     limit: usize,
 }
 
@@ -86,7 +89,7 @@ impl QueryPool {
     pub(crate) fn new(shared: Arc<dyn MemoryPool>, limit: usize) -> Self {
         Self {
             shared,
-            used: AtomicUsize::new(0),
+            own: FairSpillPool::new(limit),
             limit,
         }
     }
@@ -104,40 +107,37 @@ impl MemoryPool for QueryPool {
     }
 
     fn register(&self, consumer: &MemoryConsumer) {
+        self.own.register(consumer);
         self.shared.register(consumer);
     }
 
     fn unregister(&self, consumer: &MemoryConsumer) {
+        self.own.unregister(consumer);
         self.shared.unregister(consumer);
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
-        self.used.fetch_add(additional, Ordering::Relaxed);
+        self.own.grow(reservation, additional);
         self.shared.grow(reservation, additional);
     }
 
     fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
         self.shared.shrink(reservation, shrink);
-        self.used.fetch_sub(shrink, Ordering::Relaxed);
+        self.own.shrink(reservation, shrink);
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        self.used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                used.checked_add(additional)
-                    .filter(|sum| *sum <= self.limit)
-            })
+        self.own
+            .try_grow(reservation, additional)
             // The words never reach the user; they choose the kind of error.
             .map_err(|_| DataFusionError::ResourcesExhausted("memory of one query".into()))?;
         self.shared
             .try_grow(reservation, additional)
-            .inspect_err(|_| {
-                self.used.fetch_sub(additional, Ordering::Relaxed);
-            })
+            .inspect_err(|_| self.own.shrink(reservation, additional))
     }
 
     fn reserved(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
+        self.own.reserved()
     }
 
     fn memory_limit(&self) -> MemoryLimit {

@@ -16,8 +16,9 @@ use crate::error::{Exceeded, QueryError};
 use crate::limits::Limits;
 
 /// Text of one piece, in bytes. Rows that share a long text share its bytes
-/// only as long as they are views.
-const PIECE: u64 = 16 << 20;
+/// only as long as they are views. A few pieces wait for a slow reader, in no
+/// memory pool and for each query that runs.
+const PIECE: u64 = 2 << 20;
 
 fn plain_type(data_type: &DataType) -> DataType {
     let item = |f: &Arc<Field>| Arc::new(plain_field(f));
@@ -152,14 +153,14 @@ fn plain_array(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> 
     Ok(Arc::new(texts))
 }
 
-/// How many bytes of text a row's views stand for.
+/// How many bytes of text a row holds or its views stand for.
 fn text_of(batch: &RecordBatch, row: usize) -> u64 {
-    batch
-        .columns()
-        .iter()
-        .filter_map(|c| c.as_string_view_opt())
-        .map(|views| u64::from(views.views()[row] as u32))
-        .sum()
+    let length = |c: &ArrayRef| match (c.as_string_view_opt(), c.as_string_opt::<i32>()) {
+        (Some(views), _) => u64::from(views.views()[row] as u32),
+        (_, Some(texts)) => u64::try_from(texts.value_length(row)).unwrap_or(0),
+        _ => 0,
+    };
+    batch.columns().iter().map(length).sum()
 }
 
 #[cfg(test)]

@@ -169,6 +169,9 @@ fn options(limits: &Limits) -> ConfigOptions {
     o.execution.enable_recursive_ctes = false;
     o.execution.collect_statistics = false;
     o.execution.target_partitions = limits.threads.max(1);
+    // Each part of a sort sets this aside for its merge, spilled or not.
+    let aside = limits.memory_per_query / (8 * limits.threads.max(1));
+    o.execution.sort_spill_reservation_bytes = aside.min(10 << 20);
     o.execution.time_zone = Some("UTC".to_owned());
     o.execution.parquet.pushdown_filters = true;
     o.execution.parquet.reorder_filters = true;

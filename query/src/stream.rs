@@ -7,12 +7,14 @@ use std::task::{Context, Poll};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use cairn_schemas::control::Principal;
 use futures::{FutureExt, Stream};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use crate::coop::Until;
 use crate::error::{Exceeded, QueryError};
+use crate::standing::Standing;
 
 /// What the query's own task says.
 #[derive(Debug)]
@@ -50,8 +52,18 @@ impl Drop for StopOnDrop {
     }
 }
 
+/// Whose rows these are, and who knows whether they still are.
+#[derive(Debug)]
+pub(crate) struct Right {
+    pub(crate) standing: Arc<dyn Standing>,
+    pub(crate) principal: Principal,
+}
+
 /// The answer to a statement: batches of rows, then the end or an error.
 /// Dropping it stops the query.
+///
+/// A batch is handed out only while the one who asked still may have it, also
+/// when it was made before: a cursor may poll this stream at any pace.
 #[derive(Debug)]
 pub struct QueryStream {
     schema: SchemaRef,
@@ -61,6 +73,7 @@ pub struct QueryStream {
     deadline: Pin<Box<tokio::time::Sleep>>,
     over: bool,
     stop: StopOnDrop,
+    right: Right,
 }
 
 impl QueryStream {
@@ -70,6 +83,7 @@ impl QueryStream {
         said: mpsc::Receiver<Said>,
         deadline: tokio::time::Instant,
         stop: StopOnDrop,
+        right: Right,
     ) -> Self {
         Self {
             schema,
@@ -79,6 +93,7 @@ impl QueryStream {
             deadline: Box::pin(tokio::time::sleep_until(deadline)),
             over: false,
             stop,
+            right,
         }
     }
 
@@ -127,19 +142,25 @@ impl Stream for QueryStream {
         if self.deadline.poll_unpin(cx).is_ready() {
             return self.fail(too_late());
         }
-        match self.said.poll_recv(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Said::Rows(batch))) => {
+        let Poll::Ready(said) = self.said.poll_recv(cx) else {
+            return Poll::Pending;
+        };
+        // The end as well: what came would pass for all that there is.
+        if !self.right.standing.holds(&self.right.principal) {
+            return self.fail(QueryError::withdrawn());
+        }
+        match said {
+            Some(Said::Rows(batch)) => {
                 self.rows
                     .fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
                 Poll::Ready(Some(Ok(batch)))
             }
-            Poll::Ready(Some(Said::Failed(error))) => self.fail(error),
-            Poll::Ready(Some(Said::End)) => {
+            Some(Said::Failed(error)) => self.fail(error),
+            Some(Said::End) => {
                 self.over = true;
                 Poll::Ready(None)
             }
-            Poll::Ready(None) => self.fail(QueryError::internal(
+            None => self.fail(QueryError::internal(
                 "the query stopped before its end; the server's log says more",
             )),
         }

@@ -5,3 +5,4 @@ mod fixture;
 mod isolation;
 mod limits;
 mod reading;
+mod spill;

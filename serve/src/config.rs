@@ -167,7 +167,7 @@ pub struct Query {
     pub max_concurrent: u32,
     /// Threads that run queries; 0 is one for each core.
     pub threads: u32,
-    /// Where sorts and joins that outgrow the memory go; in the data folder
+    /// Where sorts and aggregations that outgrow the memory go; in the data folder
     /// where nothing is said.
     pub spill_dir: Option<PathBuf>,
     /// The most that may lie there; 0 forbids spilling.

@@ -10,8 +10,8 @@ import uuid
 import kafka as kafka_python
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (
-    AclBinding, AclOperation, AclPermissionType, AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource,
-    NewPartitions, NewTopic, ResourcePatternType, ResourceType)
+    AclBinding, AclBindingFilter, AclOperation, AclPermissionType, AdminClient, AlterConfigOpType, ConfigEntry,
+    ConfigResource, NewPartitions, NewTopic, ResourcePatternType, ResourceType)
 
 from cairn import ROOT, clean_environment
 
@@ -185,9 +185,14 @@ class Broker:
     def grant(self, operation, topic=None, group=None, user=None):
         """Lets a user (else the one of the SASL listeners) READ, WRITE, DESCRIBE… a topic or a group; `*` is all."""
         kind, name = (ResourceType.TOPIC, topic) if topic else (ResourceType.GROUP, group)
-        self._done(self.admin.create_acls([AclBinding(
-            kind, name, ResourcePatternType.LITERAL, f"User:{user or USER}", "*",
-            AclOperation[operation], AclPermissionType.ALLOW)]))
+        wanted = (kind, name, ResourcePatternType.LITERAL, f"User:{user or USER}", "*",
+                  AclOperation[operation], AclPermissionType.ALLOW)
+        self._done(self.admin.create_acls([AclBinding(*wanted)]))
+        # The broker takes it over a moment after the controller; it answers this from what it goes by.
+        end = time.monotonic() + ACT_WITHIN
+        while not self.admin.describe_acls(AclBindingFilter(*wanted)).result(ACT_WITHIN):
+            assert time.monotonic() < end, f"the broker does not know of {wanted}"
+            time.sleep(0.05)
 
     def bounds(self, name, partition=0):
         """The first offset there is, and the one that the next record gets."""

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from cairn import SENT, Cairn, event
-from test_s3 import BUCKET, KEYS, Store
+from stores import BUCKET, KEYS, Moto
 
 ROLE = "arn:aws:iam::123456789012:role/cairn"
 
@@ -158,7 +158,7 @@ class Edge:
 
 @pytest.fixture
 def store(tmp_path):
-    store = Store(tmp_path / "moto.log").start()
+    store = Moto(tmp_path / "moto.log").start()
     try:
         store.client().create_bucket(Bucket=BUCKET)
         yield store

@@ -203,7 +203,10 @@ pub(super) async fn look(
         let names: Vec<String> = topics.into_iter().collect();
         let mut seen = Vec::new();
         for (topic, id) in cluster.ids(&names)? {
-            let count = cluster.partitions(&topic)?.unwrap_or(0);
+            // One that is only just made, or was just deleted.
+            let Some(count) = cluster.partitions(&topic)?.filter(|count| *count > 0) else {
+                continue;
+            };
             let numbers: Vec<i32> = (0..count).collect();
             let extents = cluster.extents(&topic, &numbers)?;
             seen.push((topic, id, extents));

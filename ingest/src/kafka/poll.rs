@@ -286,10 +286,10 @@ impl Poller {
             partitions = partitions.len(),
             "kafka group rebalances"
         );
-        self.board.rebalanced();
         self.round += 1;
         self.halt_tracks();
         if assign {
+            self.board.rebalanced();
             self.group = partitions;
             self.revoke_by = None;
         } else {

@@ -30,7 +30,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use crate::error::QueryError;
-use crate::{Engine, Limits, SystemTable};
+use crate::{Engine, Limits, Standing, SystemTable};
 
 pub(crate) const A: &str = "111111111111";
 pub(crate) const B: &str = "222222222222";
@@ -436,8 +436,25 @@ fn quarantine(store: &Arc<Watched>, of: &[Option<&str>]) -> TableSnapshot {
     }
 }
 
+/// Everybody stands until somebody is named.
+#[derive(Debug, Default)]
+pub(crate) struct Register(Mutex<Option<String>>);
+
+impl Register {
+    pub(crate) fn revoke(&self, id: &str) {
+        *self.0.lock() = Some(id.to_owned());
+    }
+}
+
+impl Standing for Register {
+    fn holds(&self, principal: &Principal) -> bool {
+        self.0.lock().as_ref() != Some(&principal.id)
+    }
+}
+
 pub(crate) struct Organization {
     pub(crate) engine: Engine,
+    pub(crate) register: Arc<Register>,
     pub(crate) store: Arc<Watched>,
 }
 
@@ -488,14 +505,20 @@ pub(crate) async fn organization_within(of: &[&str], limits: Limits) -> Organiza
     tables
         .there
         .insert(TableName::Quarantine, quarantine(&store, &held));
+    let register = Arc::new(Register::default());
     let engine = Engine::new(
         Arc::new(tables),
         vec![Arc::new(Mine), Arc::new(Failures)],
         limits,
         Arc::new(Noon),
+        Arc::clone(&register) as Arc<dyn Standing>,
     )
     .unwrap();
-    Organization { engine, store }
+    Organization {
+        engine,
+        register,
+        store,
+    }
 }
 
 pub(crate) fn auditor(of: &[&str]) -> Principal {

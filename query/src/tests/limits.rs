@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cairn_schemas::control::Principal;
 use futures::{StreamExt, TryStreamExt};
 
 use super::fixture::{A, B, C, auditor, auditor_of_all, organization_within, rows, small};
@@ -74,6 +75,33 @@ async fn a_dropped_answer_gives_its_place_back() {
     assert!(stream.rows() > 0);
     drop(stream);
     let count = rows(&full.engine, &auditor(&[A]), "SELECT count(*) FROM history").await;
+    assert_eq!(count.unwrap(), ["300"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_loses_the_right_gets_no_further_batch() {
+    let full = organization_within(&[A], small()).await;
+    // Some eleven batches, of which no more than a few wait.
+    let long = "SELECT a.event_id FROM history a CROSS JOIN history b";
+    let of_a = auditor(&[A]);
+    let ask = |sql| full.engine.query(&of_a, sql);
+    let (mut read_on, mut unread) = (ask(long).await.unwrap(), ask(long).await.unwrap());
+    // An answer that is over but for its end: that is not told either.
+    let mut at_its_end = ask("SELECT 1").await.unwrap();
+    assert!(read_on.next().await.unwrap().unwrap().num_rows() > 0);
+    assert_eq!(at_its_end.next().await.unwrap().unwrap().num_rows(), 1);
+    full.register.revoke("auditor");
+    for stream in [&mut read_on, &mut unread, &mut at_its_end] {
+        let refused = stream.next().await.unwrap().unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::Withdrawn);
+        assert_eq!(refused.code(), "access_withdrawn");
+        assert!(stream.next().await.is_none(), "something follows a refusal");
+    }
+    let others = Principal {
+        id: "another".to_owned(),
+        ..auditor(&[A])
+    };
+    let count = rows(&full.engine, &others, "SELECT count(*) FROM history").await;
     assert_eq!(count.unwrap(), ["300"]);
 }
 
@@ -192,6 +220,38 @@ async fn many_calls_are_not_made_at_a_time() {
         let told = rows(&full.engine, &auditor(&[A]), &sql).await;
         assert_eq!(told.unwrap().len(), 300);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_calls_make_counts_as_the_querys_memory() {
+    let limits = Limits {
+        memory: 16 << 20,
+        memory_per_query: 16 << 20,
+        ..small()
+    };
+    let full = organization_within(&[A, B, C], limits).await;
+    let of = |call: &str, n: usize| {
+        let all: Vec<String> = (0..n).map(|i| call.replace('#', &i.to_string())).collect();
+        format!("SELECT {} FROM history", all.join(", "))
+    };
+    let all = auditor_of_all();
+    // Each call alone stays below its own bound, and so do a few together.
+    for (call, few, many) in [
+        ("length(repeat(raw || '#', 150)) AS a#", 2, 30),
+        ("length(concat(raw, '#', repeat('x', 5000))) AS a#", 2, 30),
+        ("length(lpad(raw, 2000 + #)) AS a#", 2, 60),
+        // Nor is it the longest texts alone that are counted.
+        ("length(upper(repeat(raw, 100 + #))) AS a#", 1, 30),
+    ] {
+        let told = rows(&full.engine, &all, &of(call, few)).await;
+        assert_eq!(told.unwrap().len(), 1200, "{call}");
+        let told = rows(&full.engine, &all, &of(call, many)).await;
+        let kind = told.map_err(|e| e.kind);
+        assert_eq!(kind, Err(ErrorKind::Limit(Exceeded::Memory)), "{call}");
+    }
+    // What a query took is given back with it.
+    let told = rows(&full.engine, &all, &of("length(upper(raw)) AS a#", 60)).await;
+    assert_eq!(told.unwrap().len(), 1200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -64,7 +64,7 @@ pub struct SqlArgs {
     /// Say on standard error how long it took
     #[arg(long)]
     timing: bool,
-    /// What shows a table on a terminal; else less -SFRX
+    /// What shows a table on a terminal; else less -SFRXK
     #[arg(long, env = "PAGER", value_name = "COMMAND", hide_short_help = true)]
     pager: Option<String>,
     /// Show a table without a pager
@@ -96,6 +96,8 @@ struct Amount {
     bytes: u64,
     /// Known for tables only: other forms pass through unread.
     rows: Option<u64>,
+    /// Shown by a pager: how long that took says nothing of the query.
+    paged: bool,
 }
 
 /// Runs the command.
@@ -111,18 +113,36 @@ pub(super) async fn run(args: SqlArgs, out: &mut Out) -> Outcome {
     let begun = Instant::now();
     let asking = ask(&args, &client, &query, format, out);
     let amount = tokio::select! {
-        amount = asking => amount?,
+        amount = asking => match amount {
+            Err(Failure::Client(ClientError::CutShort { source })) => {
+                return Err(cut_short(&client, source).await);
+            }
+            other => other?,
+        },
         // Dropping the question removes the part that was written.
         _ = tokio::signal::ctrl_c() => return Err(Failure::Interrupted),
     };
     let elapsed = begun.elapsed().as_millis();
     match amount.rows {
+        Some(rows) if amount.paged => out.note(&format!("{rows} rows")),
         Some(1) => out.note(&format!("1 row in {elapsed} ms")),
         Some(rows) => out.note(&format!("{rows} rows in {elapsed} ms")),
         None if args.timing => out.note(&format!("{} bytes in {elapsed} ms", amount.bytes)),
         None => {}
     }
     Ok(Exit::Done)
+}
+
+/// Why the server broke its answer off. The broken body cannot say so itself;
+/// where the token has gone in the meantime, that is why.
+async fn cut_short(client: &Client, source: reqwest::Error) -> Failure {
+    match client.get(&["v1", "whoami"], &[]).await {
+        Err(ClientError::Refused(error)) if error.status == 401 => Failure::Other(
+            "the answer was cut short: the token was revoked while the query ran; what came is incomplete"
+                .to_owned(),
+        ),
+        _ => ClientError::CutShort { source }.into(),
+    }
 }
 
 fn read_query(given: Option<&str>) -> Result<String, Failure> {
@@ -184,7 +204,10 @@ async fn ask(
             }
             other => {
                 left?;
-                other
+                other.map(|amount| Amount {
+                    paged: true,
+                    ..amount
+                })
             }
         };
     }

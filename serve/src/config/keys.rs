@@ -359,7 +359,7 @@ const OWN: &[Key] = &[
         ["query-spill-dir", "CAIRN_QUERY_SPILL_DIR"],
         "DIR",
         "",
-        "Where sorts and joins that outgrow the memory go; in the data folder where nothing is said",
+        "Where sorts and aggregations that outgrow the memory go; in the data folder where nothing is said",
         |s, v| {
             s.query.spill_dir = Some(PathBuf::from(v.text()?));
             Ok(())

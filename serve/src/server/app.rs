@@ -13,7 +13,7 @@ use cairn_query::Engine;
 use cairn_schemas::{Clock, IdSource, Partition, keys};
 use cairn_store::control::ControlStore;
 use cairn_store::log::EmbeddedLog;
-use cairn_store::objects::{self, ObjectSettings};
+use cairn_store::objects::ObjectSettings;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -53,6 +53,8 @@ pub struct App {
     pub registry: Arc<Registry>,
     /// Cairn's own events.
     pub audit: Audit,
+    /// Calls without a valid token.
+    pub rejected: super::rejected::Rejected,
     /// The embedded log.
     pub log: EmbeddedLog,
     /// What it is called among the logs of one store.
@@ -134,10 +136,7 @@ impl App {
         let own_store = store_url(&settings)?;
         let shared = ambient.shared;
         let partition = own_partition(&settings.data.dir, shared, ambient.ids.as_ref())?;
-        let root =
-            objects::open_checked(&own_store, &ambient.objects, ambient.ids.as_ref()).await?;
-        let worm = Arc::new(Worm::default());
-        worm.opened(None, root.clone()).await;
+        let (root, worm) = Worm::over_own(&own_store, &ambient).await?;
         let control = ControlStore::new(Arc::clone(&root.store), root.prefix.clone());
         let registry = open_registry(&settings, &control, &ambient).await?;
         let history = Arc::new(open_history(&root, &ambient).await?);
@@ -213,6 +212,7 @@ impl App {
             control,
             registry,
             audit,
+            rejected: super::rejected::Rejected::default(),
             log,
             partition,
             verdicts,

@@ -1,7 +1,7 @@
 //! Cairn's own events: every change of a trail, account or token, every query
 //! and every call that a token's role or accounts refuse becomes an event of
-//! service `cairn` in the same log as all others. A call without a valid token
-//! is only counted: its sender is nobody that an event could name.
+//! service `cairn` in the same log as all others. Calls without a valid token
+//! are put together by address first: see [`super::rejected`].
 //!
 //! A change is recorded **before** it takes effect, so that there is no change
 //! without its event; a change that then fails is followed by a second event
@@ -21,6 +21,9 @@ use cairn_store::log::{EmbeddedLog, Envelope, LogError};
 use serde_json::{Value, json};
 
 use super::registry::Registry;
+
+/// The id in the events of calls without a valid token.
+pub const ANONYMOUS: &str = "anonymous";
 
 /// Where a request came from.
 #[derive(Clone, Debug, Default)]
@@ -126,6 +129,7 @@ impl Audit {
         let id = self.ids.hex128();
         let kind = match act.principal.role {
             _ if act.principal.id == "cairn" => "system",
+            _ if act.principal.id == ANONYMOUS => ANONYMOUS,
             Role::Admin => "admin-token",
             Role::Auditor => "auditor-token",
             Role::Sender => "sender-token",

@@ -34,12 +34,11 @@ pub async fn tidy(app: Shared, stop: CancellationToken) {
 
 /// Compacts, expires and vacuums every table, again and again.
 pub async fn keep_up(app: Shared, stop: CancellationToken) {
-    let settings = &app.settings.history;
     let mut turn = Turn::default();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(settings.compaction_interval) => {}
+            () = tokio::time::sleep(app.settings.history.compaction_interval) => {}
         }
         app.worm.refresh().await;
         let (at, owned) = (
@@ -49,14 +48,18 @@ pub async fn keep_up(app: Shared, stop: CancellationToken) {
         if app.shared && !turn.is_mine(&at, &owned) {
             continue;
         }
-        let days = Some(settings.retention_days);
-        keep_table(&app, app.history.table(), days, &stop).await;
-        keep_table(&app, app.history.quarantine(), days, &stop).await;
-        for follower in app.trails.all() {
-            let days = follower.trail().read().await.latest().retention_days;
-            if let Some(table) = follower.table() {
-                keep_table(&app, table, days, &stop).await;
-            }
+        round(&app, &stop).await;
+    }
+}
+
+async fn round(app: &Shared, stop: &CancellationToken) {
+    let days = Some(app.settings.history.retention_days);
+    keep_table(app, app.history.table(), days, stop).await;
+    keep_table(app, app.history.quarantine(), days, stop).await;
+    for follower in app.trails.all() {
+        let days = follower.trail().read().await.latest().retention_days;
+        if let Some(table) = follower.table() {
+            keep_table(app, table, days, stop).await;
         }
     }
 }

@@ -42,6 +42,8 @@ pub struct Metrics {
     pub kafka_stopped: IntGaugeVec,
     /// The moment of the last commit to history, in seconds since 1970.
     pub last_commit: IntGauge,
+    /// Bytes that queries have spilled.
+    pub spilled_bytes: IntGauge,
     /// The log's next offset.
     pub log_end: IntGauge,
     /// Records that are durable and not judged yet.
@@ -152,6 +154,11 @@ impl Metrics {
             )?,
             queries: counters(&r, "cairn_queries_total", "Queries by outcome.", "outcome")?,
             query_seconds: seconds(&r, "cairn_query_seconds", "Duration of queries.")?,
+            spilled_bytes: gauge(
+                &r,
+                "cairn_query_spilled_bytes",
+                "Bytes that queries which ended have written to temporary files, since the start.",
+            )?,
             visible_seconds: seconds(
                 &r,
                 "cairn_kafka_visible_seconds",

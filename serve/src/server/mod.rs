@@ -10,6 +10,8 @@
 //! - [`stores`]: how object stores are reached, and whether they keep what is written
 //! - [`audit`]: Cairn's own events
 //! - [`reload`]: what other processes changed
+//! - [`rejected`]: calls without a valid token
+//! - [`spill`]: the folder for what queries spill
 //! - [`maintenance`]: compaction, retention, trimming
 //! - [`system_tables`], [`metrics`]: what Cairn tells of itself
 
@@ -27,8 +29,10 @@ pub mod node;
 mod observing;
 pub(crate) mod opening;
 pub mod registry;
+pub mod rejected;
 pub mod reload;
 pub mod room;
+pub mod spill;
 pub mod start;
 pub mod stores;
 pub mod system_tables;

@@ -5,9 +5,12 @@
 //! those that several processes make at once, put-if-absent lets one through,
 //! and whoever lost has read the winner's before it says so.
 
+mod tokens;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use cairn_query::Standing;
 use cairn_schemas::control::{
     Account, ControlKind, DEFAULT_MANAGEMENT_ACCOUNT, Organization, Principal, Role, Token,
 };
@@ -345,143 +348,22 @@ impl Registry {
             .insert(doc.id.clone(), doc.clone());
         Ok(doc)
     }
+}
 
-    /// Every token, without its secret.
-    pub fn tokens(&self) -> Vec<Token> {
-        self.inner.read().tokens.values().cloned().collect()
-    }
-
-    /// Makes a token. The text is returned once and kept nowhere.
-    pub async fn create_token(
-        &self,
-        by: &str,
-        role: Role,
-        accounts: Among<AccountId>,
-        name: Option<String>,
-    ) -> Result<(Token, String), RegistryError> {
-        let _one_at_a_time = self.changing.lock().await;
-        let id = TokenId::new(&self.ids.hex128()[..16])?;
-        let secret = self.ids.hex128() + &self.ids.hex128();
-        let doc = Token {
-            version: 1,
-            at: self.clock.now(),
-            by: by.to_owned(),
-            id: id.clone(),
-            name,
-            role,
-            accounts,
-            secret_sha256: hex::encode(Sha256::digest(&secret)),
-            revoked: false,
-        };
-        self.put(ControlKind::Token, id.as_str(), 1, &doc).await?;
-        self.inner.write().tokens.insert(id.clone(), doc.clone());
-        Ok((doc, format!("{TOKEN_PREFIX}{id}_{secret}")))
-    }
-
-    /// A new text for the first administrator's token, which opens nothing yet.
-    pub fn first_token_text(&self) -> String {
-        let secret = self.ids.hex128() + &self.ids.hex128();
-        format!("{TOKEN_PREFIX}{FIRST_TOKEN}_{secret}")
-    }
-
-    /// Makes `text` the first administrator's token. `false` if another process
-    /// made one first: then `text` opens nothing.
-    pub async fn make_first_token(&self, name: String, text: &str) -> Result<bool, RegistryError> {
-        let _one_at_a_time = self.changing.lock().await;
-        let id = TokenId::new(FIRST_TOKEN)?;
-        let secret = text.rsplit('_').next().unwrap_or_default();
-        let known = self.inner.read().tokens.get(&id).map_or(0, |t| t.version);
-        let doc = Token {
-            version: known + 1,
-            at: self.clock.now(),
-            by: "cairn".to_owned(),
-            id: id.clone(),
-            name: Some(name),
-            role: Role::Admin,
-            accounts: Among::All,
-            secret_sha256: hex::encode(Sha256::digest(secret)),
-            revoked: false,
-        };
-        match self
-            .put(ControlKind::Token, FIRST_TOKEN, doc.version, &doc)
-            .await
-        {
-            Ok(()) => {
-                self.inner.write().tokens.insert(id, doc);
-                Ok(true)
-            }
-            Err(RegistryError::Control(ControlError::Conflict { .. })) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Takes a token back. It is refused from the next request on.
-    pub async fn revoke_token(&self, by: &str, id: &TokenId) -> Result<Token, RegistryError> {
-        let _one_at_a_time = self.changing.lock().await;
-        // Another process may just have taken back the other administrator's.
-        self.catch_up().await;
-        let old = self
-            .inner
-            .read()
-            .tokens
-            .get(id)
-            .filter(|t| !t.revoked)
-            .cloned();
-        let old = old.ok_or_else(|| RegistryError::NotFound {
-            what: "token",
-            id: id.to_string(),
-        })?;
-        if old.role == Role::Admin {
-            let inner = self.inner.read();
-            let admins = inner
-                .tokens
-                .values()
-                .filter(|t| t.role == Role::Admin && !t.revoked);
-            if admins.count() <= 1 {
-                return Err(RegistryError::LastAdmin);
-            }
-        }
-        let (at, by) = (self.clock.now(), by.to_owned());
-        let doc = Token {
-            version: old.version + 1,
-            at,
-            by,
-            revoked: true,
-            ..old
-        };
-        self.put(ControlKind::Token, id.as_str(), doc.version, &doc)
-            .await?;
-        self.inner.write().tokens.insert(id.clone(), doc.clone());
-        Ok(doc)
-    }
-
-    /// Whether any administrator's token is valid.
-    pub fn has_admin(&self) -> bool {
+impl Standing for Registry {
+    fn holds(&self, principal: &Principal) -> bool {
         let inner = self.inner.read();
-        inner
-            .tokens
-            .values()
-            .any(|t| t.role == Role::Admin && !t.revoked)
-    }
-
-    /// The principal whose token `text` is. `None` for anything else, without a
-    /// hint at what was wrong with it.
-    pub fn authenticate(&self, text: &str) -> Option<Principal> {
-        let (id, secret) = text.strip_prefix(TOKEN_PREFIX)?.split_once('_')?;
-        let id = TokenId::new(id).ok()?;
-        let given = hex::encode(Sha256::digest(secret));
-        let inner = self.inner.read();
-        let token = inner.tokens.get(&id)?;
-        let equal: bool = token
-            .secret_sha256
-            .as_bytes()
-            .ct_eq(given.as_bytes())
-            .into();
-        (equal && !token.revoked).then(|| Principal {
-            id: token.id.to_string(),
-            role: token.role,
-            accounts: token.accounts.clone(),
-        })
+        let id = TokenId::new(&principal.id).ok();
+        let token = id.and_then(|id| inner.tokens.get(&id));
+        let Some(token) = token.filter(|t| !t.revoked && t.role == principal.role) else {
+            // The server itself has no token that could be taken from it.
+            return *principal == Principal::cairn();
+        };
+        match (&token.accounts, &principal.accounts) {
+            (Among::All, _) => true,
+            (Among::Only(_), Among::All) => false,
+            (Among::Only(now), Among::Only(then)) => then.is_subset(now),
+        }
     }
 }
 

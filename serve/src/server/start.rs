@@ -19,14 +19,16 @@ use super::app::{Ambient, App, Background, Shared};
 use super::audit::{Act, Caller};
 use super::http::router;
 use super::stores::object_settings;
-use super::{doors, kafka, maintenance, reload};
+use super::{doors, kafka, maintenance, rejected, reload};
 use crate::config::Settings;
 
 /// How long the doors stay shut after a start for the log to be read.
 const CATCH_UP: Duration = Duration::from_secs(10);
 /// How long requests under way may take after the signal to stop.
 const DOORS_GRACE: Duration = Duration::from_secs(3);
-/// How long the last commits may take after that. Both together stay below
+/// How long the events of refused calls may take after that.
+const LAST_EVENTS: Duration = Duration::from_secs(1);
+/// How long the last commits may take after that. All together stay below
 /// the ten seconds that service managers give.
 const COMMIT_GRACE: Duration = Duration::from_secs(5);
 
@@ -88,6 +90,8 @@ async fn serve(
     let learning = tokio::spawn(reload::follow(Arc::clone(&app), stop.clone()));
     let upkeep = tokio::spawn(maintenance::keep_up(Arc::clone(&app), stop.clone()));
     let watching = tokio::spawn(kafka::watch(Arc::clone(&app), stop.clone()));
+    let doors_closed = CancellationToken::new();
+    let rejected = tokio::spawn(rejected::report(Arc::clone(&app), doors_closed.clone()));
     let doors = tokio::spawn(doors::serve(
         listener,
         router(Arc::clone(&app)),
@@ -107,6 +111,10 @@ async fn serve(
     stop.cancel();
     // First the doors, so that nothing more is acknowledged; then the rest.
     doors.await?;
+    doors_closed.cancel();
+    if tokio::time::timeout(LAST_EVENTS, rejected).await.is_err() {
+        tracing::warn!("the last refused calls were not recorded in time");
+    }
     upkeep.abort();
     learning.abort();
     watching.abort();

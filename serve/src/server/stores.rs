@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cairn_schemas::{Clock, TrailId};
-use cairn_store::objects::{self, ObjectLock, ObjectSettings, Opened, WormStatus};
+use cairn_store::objects::{self, ObjectLock, ObjectSettings, OpenError, Opened, WormStatus};
 use futures::future::join_all;
 use parking_lot::RwLock;
 use serde_json::{Value, json};
 
+use super::app::Ambient;
 use crate::config::Settings;
 
 /// What the configuration says of S3, for those who open stores.
@@ -51,6 +52,14 @@ struct Asked {
 }
 
 impl Worm {
+    /// Opens the server's own store, checked, and asks it.
+    pub async fn over_own(url: &str, ambient: &Ambient) -> Result<(Opened, Arc<Self>), OpenError> {
+        let root = objects::open_checked(url, &ambient.objects, ambient.ids.as_ref()).await?;
+        let worm = Arc::new(Self::default());
+        worm.opened(None, root.clone()).await;
+        Ok((root, worm))
+    }
+
     /// Asks a store that was just opened: a trail's, or, without one, the
     /// server's own.
     pub async fn opened(&self, whose: Option<&TrailId>, opened: Opened) {

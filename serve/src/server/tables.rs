@@ -22,17 +22,12 @@ pub(super) fn make_engine(
     registry: &Arc<Registry>,
     ambient: &Ambient,
 ) -> anyhow::Result<Arc<Engine>> {
-    let spill = settings
-        .query
-        .spill_dir
-        .clone()
-        .unwrap_or_else(|| settings.data.dir.join("spill"));
     let defaults = Limits::default();
     let limits = Limits {
         memory: size(settings.query.memory_bytes),
         timeout: settings.query.timeout,
         concurrent: settings.query.max_concurrent as usize,
-        spill_dir: (settings.query.spill_bytes > 0).then_some(spill),
+        spill_dir: super::spill::fresh_folder(settings)?,
         spill: settings.query.spill_bytes,
         threads: match settings.query.threads {
             0 => defaults.threads,
@@ -46,7 +41,8 @@ pub(super) fn make_engine(
         trails: Arc::clone(trails),
     });
     let system = system_tables::all(history, trails, registry);
-    let engine = Engine::new(tables, system, limits, Arc::clone(&ambient.clock))?;
+    let standing = Arc::clone(registry) as Arc<dyn cairn_query::Standing>;
+    let engine = Engine::new(tables, system, limits, Arc::clone(&ambient.clock), standing)?;
     Ok(Arc::new(engine))
 }
 

@@ -110,6 +110,9 @@ async fn run_with(args: IngestArgs, patience: Patience, out: &mut Out) -> Outcom
     run.tally.bytes = run.bar.position();
     run.tally.elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     run.tally.print(args.json, out)?;
+    if matches!(ended, Err(Failure::Interrupted)) {
+        out.note(&run.left());
+    }
     run.outcome(ended)
 }
 
@@ -136,13 +139,15 @@ fn progress_bar(inputs: &[Input], out: &Out) -> ProgressBar {
         ProgressBar::no_length()
     };
     let template = if known {
-        "{bar:32} {bytes}/{total_bytes}  {msg}  {elapsed}, {eta} left"
+        "{bar:32} {bytes}/{total_bytes}  {bytes_per_sec}  {msg}  {elapsed}, {eta} left"
     } else {
-        "{spinner} {bytes}  {msg}  {elapsed}"
+        "{spinner} {bytes}  {bytes_per_sec}  {msg}  {elapsed}"
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
+    // It moves also while a server that is away is waited for.
+    bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
 
@@ -269,16 +274,19 @@ impl Run {
         })
     }
 
-    /// The failure, and what it leaves behind.
-    fn given_up(&self, failure: Failure) -> Failure {
-        let left = format!(
+    /// What an end before the end leaves behind.
+    fn left(&self) -> String {
+        format!(
             "{} events are held, those that were under way perhaps too; \
              running the same command again is safe, as Cairn recognises what it has",
             self.tally.held()
-        );
+        )
+    }
+
+    fn given_up(&self, failure: Failure) -> Failure {
         match failure {
             Failure::Interrupted => Failure::Interrupted,
-            other => Failure::Other(format!("{other}\n{left}")),
+            other => Failure::Other(format!("{other}\n{}", self.left())),
         }
     }
 }

@@ -10,7 +10,7 @@ pub(in crate::cli) struct Pager {
 }
 
 impl Pager {
-    /// Starts `pager` (as a shell would), else `less -SFRX`. `None` where
+    /// Starts `pager` (as a shell would), else `less -SFRXK`. `None` where
     /// neither starts, or the user wants none (`cat`).
     pub(in crate::cli) fn start(pager: Option<&str>) -> Option<Self> {
         let mut command = match pager.map(str::trim) {
@@ -18,7 +18,7 @@ impl Pager {
             // Bare `less` would wrap the rows of a table, and stay for a short answer.
             Some("less") | None => {
                 let mut less = Command::new("less");
-                less.arg("-SFRX");
+                less.arg("-SFRXK");
                 less
             }
             Some(line) => {
@@ -41,6 +41,15 @@ impl Pager {
             )),
             _ => Ok(()),
         }
+    }
+}
+
+impl Drop for Pager {
+    /// A pager that lives on would fight the shell for the terminal.
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        // Where it cannot be waited for there is nothing left to wait for.
+        let _ = self.child.wait();
     }
 }
 

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use super::error::ApiError;
 use crate::server::app::Shared;
 use crate::server::audit::{Act, Caller};
+use crate::server::rejected::{Attempt, Presented};
 
 /// Who asks, and from where.
 #[derive(Debug)]
@@ -37,21 +38,35 @@ fn caller_of(parts: &Parts) -> Caller {
     }
 }
 
+fn presented(app: &Shared, token: Option<&str>) -> Presented {
+    match token.and_then(|text| app.registry.made(text)) {
+        Some(id) => Presented::Known(id),
+        None => Presented::Unknown,
+    }
+}
+
 impl FromRequestParts<Shared> for Authenticated {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
-        let given = parts
-            .headers
-            .get(header::AUTHORIZATION)
-            .and_then(|v| v.to_str().ok());
-        let token = given.and_then(|v| v.split_once(' '));
+        let given = parts.headers.get(header::AUTHORIZATION);
+        let text = given.and_then(|v| v.to_str().ok());
+        let token = text.and_then(|v| v.split_once(' '));
         let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let caller = caller_of(parts);
         match token.and_then(|(_, text)| app.registry.authenticate(text.trim())) {
             Some(principal) => Ok(Self { principal, caller }),
             None => {
                 app.metrics.unauthenticated.inc();
+                app.rejected.note(Attempt {
+                    caller,
+                    call: format!("{} {}", parts.method, parts.uri.path()),
+                    presented: match given {
+                        None => Presented::Nothing,
+                        Some(_) => presented(app, token.map(|(_, text)| text.trim())),
+                    },
+                    at: app.clock.now(),
+                });
                 Err(ApiError::unauthenticated())
             }
         }

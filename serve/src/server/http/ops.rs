@@ -42,6 +42,8 @@ pub async fn readyz(State(app): State<Shared>) -> Result<Json<Value>, ApiError> 
 pub async fn metrics(State(app): State<Shared>) -> Result<Response, ApiError> {
     let m = &app.metrics;
     let (open_rows, _) = app.history.open_size();
+    m.spilled_bytes
+        .set(i64::try_from(app.engine.spilled_bytes()).unwrap_or(i64::MAX));
     m.log_end.set(app.log.end());
     m.log_lag.set((app.log.end() - app.verdicts.at()).max(0));
     m.log_bytes

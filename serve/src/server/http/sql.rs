@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderMap, StatusCode, Version, header};
 use axum::response::Response;
-use cairn_query::{ErrorKind, Exceeded, QueryError, QueryStream};
+use cairn_query::{ErrorKind, Exceeded, QueryError, QueryStream, Standing as _};
 use cairn_schemas::control::{Principal, Role};
 use futures::StreamExt;
 use serde::Deserialize;
@@ -39,6 +39,7 @@ pub fn api_error(error: &QueryError) -> ApiError {
         ErrorKind::Forbidden => (StatusCode::FORBIDDEN, None),
         ErrorKind::Limit(Exceeded::Busy) => (StatusCode::TOO_MANY_REQUESTS, None),
         ErrorKind::Limit(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
+        ErrorKind::Withdrawn => (StatusCode::FORBIDDEN, None),
         ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, None),
         ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, None),
     };
@@ -266,10 +267,7 @@ impl Begun {
                         }
                     }
                     Err(error) => {
-                        let recorded = asking.record(Some(&error)).await;
-                        if recorded.is_err() {
-                            tracing::error!("a failed query could not be recorded");
-                        }
+                        asking.fail(&error).await;
                         let _ = out.send(Err(broken(&error))).await;
                         return;
                     }
@@ -305,17 +303,33 @@ type Part = Result<Option<Bytes>, std::io::Error>;
 const STALLED: Duration = Duration::from_secs(30);
 
 impl Asking {
-    /// Hands a part to the reader. `false` when there is no more reader.
+    /// Hands a part to the reader. `false` when there is no more reader, or
+    /// none that may have it.
     async fn send(&mut self, out: &Sender<Part>, part: Vec<u8>) -> bool {
-        match tokio::time::timeout(STALLED, out.send(Ok(Some(Bytes::from(part))))).await {
-            Ok(taken) => taken.is_ok(),
+        let place = match tokio::time::timeout(STALLED, out.reserve()).await {
+            Ok(Ok(place)) => place,
+            Ok(Err(_)) => return false,
             Err(_) => {
                 let error = QueryError::limit(Exceeded::Time, "the answer was not read");
-                if self.record(Some(&error)).await.is_err() {
-                    tracing::error!("a query whose answer was not read could not be recorded");
-                }
-                false
+                self.fail(&error).await;
+                return false;
             }
+        };
+        // The part may have waited long for a slow reader. Once the query's
+        // event says that all was read, all is given.
+        if !self.told && !self.app.registry.holds(&self.asked.principal) {
+            let error = QueryError::withdrawn();
+            self.fail(&error).await;
+            place.send(Err(std::io::Error::other(error)));
+            return false;
+        }
+        place.send(Ok(Some(Bytes::from(part))));
+        true
+    }
+
+    async fn fail(&mut self, error: &QueryError) {
+        if self.record(Some(error)).await.is_err() {
+            tracing::error!("a failed query could not be recorded");
         }
     }
 }

@@ -1,3 +1,5 @@
+mod days;
+
 use super::*;
 
 fn at(places: &[(&str, i64)]) -> Position {

@@ -56,6 +56,26 @@ async fn a_token_opens_the_door_until_it_is_revoked_also_after_a_restart() {
     assert!(!principal.may_write("111111111111"));
     assert_eq!(principal.readable(), Among::Only([account].into()));
 
+    assert!(registry.holds(&principal));
+    let more = Principal {
+        accounts: Among::All,
+        ..principal.clone()
+    };
+    assert!(!registry.holds(&more), "it holds what it was never given");
+    let other = Principal {
+        role: Role::Admin,
+        ..principal.clone()
+    };
+    assert!(!registry.holds(&other));
+
+    assert_eq!(registry.made(&text), Some(doc.id.clone()));
+    assert_eq!(
+        registry.made(&format!("cairn_{}_wrong", doc.id)),
+        Some(doc.id.clone())
+    );
+    assert_eq!(registry.made("cairn_ffffffffffffffff_x"), None);
+    assert_eq!(registry.made("hunter2"), None);
+
     for wrong in [
         "",
         "cairn_",
@@ -76,6 +96,8 @@ async fn a_token_opens_the_door_until_it_is_revoked_also_after_a_restart() {
 
     registry.revoke_token("cairn", &doc.id).await.unwrap();
     assert!(registry.authenticate(&text).is_none());
+    assert!(!registry.holds(&principal));
+    assert!(registry.holds(&Principal::cairn()));
     assert!(open(&control).await.authenticate(&text).is_none());
 }
 
