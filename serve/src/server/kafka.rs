@@ -14,9 +14,12 @@ use cairn_ingest::kafka::{
     PartitionState, PartitionStatus, Protocol, Secret, StoppedReason, TopicId, TopicRule,
 };
 use cairn_ingest::receive::ReceiveLimits;
+use cairn_ingest::source::both::Joined;
+use cairn_ingest::source::{EmbeddedSource, Source};
 use cairn_schemas::control::{Acceptance, ControlKind, Principal, TopicLife};
 use cairn_schemas::{Clock, Partition, Position};
 use cairn_store::control::{ControlError, ControlStore};
+use cairn_store::log::EmbeddedLog;
 use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -41,9 +44,26 @@ pub struct Kafka {
     pub accepted: Arc<Accepted>,
 }
 
-/// Reaches Kafka as `settings` say: the doors' part, and the source where this
-/// process reads.
-pub async fn open(
+/// What intake reads: the process's own log, and with Kafka its topics beside
+/// it; and what the doors need of Kafka.
+pub async fn join(
+    settings: &Settings,
+    control: &ControlStore,
+    clock: &Arc<dyn Clock>,
+    embedded: EmbeddedSource,
+) -> anyhow::Result<(Option<Arc<Kafka>>, Box<dyn Source>)> {
+    let Some((kafka, topics)) = open(settings, control, clock).await? else {
+        return Ok((None, Box::new(embedded)));
+    };
+    let source: Box<dyn Source> = match topics {
+        Some(topics) => Box::new(Joined::new(Box::new(embedded), Box::new(topics))),
+        None => Box::new(embedded),
+    };
+    Ok((Some(Arc::new(kafka)), source))
+}
+
+/// The doors' part, and the source where this process reads.
+async fn open(
     settings: &Settings,
     control: &ControlStore,
     clock: &Arc<dyn Clock>,
@@ -117,6 +137,19 @@ pub struct Ends {
     pub embedded: EmbeddedEnd,
     /// Kafka's.
     pub kafka: Option<Arc<Kafka>>,
+}
+
+impl Ends {
+    /// Of `log`, whose records are those of `partition`, and of Kafka's topics.
+    pub fn new(log: &EmbeddedLog, partition: &Partition, kafka: &Option<Arc<Kafka>>) -> Self {
+        Self {
+            embedded: EmbeddedEnd {
+                log: log.clone(),
+                partition: partition.clone(),
+            },
+            kafka: kafka.clone(),
+        }
+    }
 }
 
 #[async_trait]
@@ -419,28 +452,26 @@ pub async fn watch(app: Shared, stop: CancellationToken) {
 }
 
 fn measure(app: &Shared, partitions: &[PartitionStatus]) {
-    let m = &app.metrics;
+    let m = &app.metrics.kafka;
     // What has moved to another process is shown by that one.
-    m.kafka_lag.reset();
-    m.kafka_lag_seconds.reset();
-    m.kafka_committed.reset();
-    m.kafka_stopped.reset();
+    m.lag.reset();
+    m.lag_seconds.reset();
+    m.committed.reset();
+    m.stopped.reset();
     let now = app.clock.now();
     for p in partitions {
         let name = partition_of(p).to_string();
         let label = [name.as_str()];
         let committed = p.committed.unwrap_or(p.next);
-        m.kafka_lag
+        m.lag
             .with_label_values(&label)
             .set((p.log_end - committed).max(0));
-        m.kafka_lag_seconds
+        m.lag_seconds
             .with_label_values(&label)
             .set(p.lag_seconds(now).unwrap_or(0.0));
-        m.kafka_committed.with_label_values(&label).set(committed);
+        m.committed.with_label_values(&label).set(committed);
         let stopped = matches!(p.state, PartitionState::Stopped { .. });
-        m.kafka_stopped
-            .with_label_values(&label)
-            .set(i64::from(stopped));
+        m.stopped.with_label_values(&label).set(i64::from(stopped));
     }
 }
 

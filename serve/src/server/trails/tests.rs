@@ -69,6 +69,7 @@ impl Store {
             settings: ObjectSettings::default(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
+            worm: Arc::default(),
         };
         let options = DeliverOptions {
             shared: true,
