@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, Producer
 from deltalake import DeltaTable
 
 import independent
@@ -252,7 +252,8 @@ class Load(threading.Thread):
         self.count = 0
         self.ended = threading.Event()
         self.producer = Producer(broker.client() | {
-            "enable.idempotence": True, "acks": "all", "linger.ms": 5, "message.timeout.ms": 300_000})
+            "enable.idempotence": True, "acks": "all", "linger.ms": 5, "message.timeout.ms": 300_000,
+            "topic.metadata.refresh.interval.ms": 200})
 
     def produce(self, partition=None):
         """One more event."""
@@ -275,6 +276,11 @@ class Load(threading.Thread):
                 self.producer.produce(self.topic, text.encode(), partition=partition, on_delivery=delivered)
                 break
             except BufferError:
+                self.producer.poll(0.1)
+            except KafkaException as error:
+                # The topic has grown a moment ago.
+                if error.args[0].name() != "_UNKNOWN_PARTITION":
+                    raise
                 self.producer.poll(0.1)
         self.producer.poll(0)
 

@@ -21,6 +21,7 @@ def test_http_is_answered_after_kafka_acknowledged(own_kafka, tmp_path):
     topic = own_kafka.create_topic()
     with Fleet(tmp_path / "fleet", own_kafka, [topic]) as fleet:
         cairn = fleet.start("one")
+        wait_for(lambda: cairn.owned(fleet.intake) == [0, 1], "it does not read what its own door writes")
         good = [event(f"r-{n}") for n in range(10)]
         bad = '{"eventID": "r-bad", "eventID": "twice"}'
         body = "\n".join([*map(json.dumps, good[:5]), bad, *map(json.dumps, good[5:])])
