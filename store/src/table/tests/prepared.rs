@@ -1,7 +1,5 @@
 //! A commit in two steps, and what it depends on.
 
-use std::sync::Arc;
-
 use cairn_faults::{Fault, Plan};
 use cairn_schemas::{Partition, Position};
 
