@@ -133,7 +133,7 @@ async fn the_quarantine_is_compacted_without_an_order() {
     for n in 0..4i64 {
         let columns = spec.schema.fields().iter().map(|f| -> ArrayRef {
             match f.name().as_str() {
-                "ingest_time" => Arc::new(
+                "ingest_time" | "log_time" => Arc::new(
                     arrow::array::TimestampMicrosecondArray::from_value(NOON, 1)
                         .with_timezone("UTC"),
                 ),
