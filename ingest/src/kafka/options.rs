@@ -229,7 +229,10 @@ const RESERVED: &[(&str, &str)] = &[
     ("group.instance.id", ELSEWHERE),
     ("session.timeout.ms", ELSEWHERE),
     ("max.poll.interval.ms", ELSEWHERE),
-    ("heartbeat.interval.ms", "it is a third of the session's time-out, 3 s at most"),
+    (
+        "heartbeat.interval.ms",
+        "it is a third of the session's time-out, 3 s at most",
+    ),
     ("security.protocol", ELSEWHERE),
     ("sasl.mechanism", ELSEWHERE),
     ("sasl.mechanisms", ELSEWHERE),
