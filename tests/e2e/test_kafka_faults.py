@@ -146,20 +146,21 @@ def test_33_the_broker_stops_dies_and_stands_still(own_kafka, tmp_path, chance):
 
 
 def test_34_a_log_that_lost_its_end_stops_the_partition(own_kafka, tmp_path, chance):
-    """The broker gets the folder back that it had before the last records: what an unclean election leaves."""
+    """The broker gets the partition back as it was before the last records: what an unclean election leaves."""
     topic = own_kafka.create_topic(partitions=2)
     with Fleet(tmp_path / "fleet", own_kafka, [topic]) as fleet:
         load = Load(own_kafka, topic, 2, chance).send(20)
         own_kafka.stop()
-        shutil.copytree(own_kafka.folder / "data", tmp_path / "earlier")
+        log = own_kafka.folder / "data" / f"{topic}-0"
+        shutil.copytree(log, tmp_path / "earlier")
         own_kafka.start()
         one = fleet.start("one")
         load.send(20, partition=0)
         fleet.check(load.finish(), one)
         before = fleet.places(topic)
         own_kafka.stop()
-        shutil.rmtree(own_kafka.folder / "data")
-        shutil.move(tmp_path / "earlier", own_kafka.folder / "data")
+        shutil.rmtree(log)
+        shutil.move(tmp_path / "earlier", log)
         own_kafka.start()
         stopped = wait_for(lambda: (p := one.partition(f"{topic}/0")) and p["state"] == "stopped" and p,
                            lambda: f"the partition is not stopped: {one.partition(f'{topic}/0')}")
