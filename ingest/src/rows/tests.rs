@@ -253,7 +253,7 @@ fn columns_without_an_event_field_are_those_of_the_log() {
             c.name.starts_with("log_") || c.name.starts_with("ingest_") || c.name == "sender"
         })
         .collect();
-    assert_eq!(from_log.len(), 6);
+    assert_eq!(from_log.len(), 10);
     let optional = |name: &str| Texts::default().finish(name).is_some();
     for column in EVENT_COLUMNS {
         // A null in a column that must not have one would fail the batch.

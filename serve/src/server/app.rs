@@ -6,11 +6,10 @@ use cairn_ingest::deliver::DeliverOptions;
 use cairn_ingest::history::History;
 use cairn_ingest::pipeline::{Pipeline, PipelineError, PipelineHandle, PipelineOptions};
 use cairn_ingest::receive::ReceiveLimits;
-use cairn_ingest::source::both::Joined;
-use cairn_ingest::source::{EmbeddedSource, Source};
+use cairn_ingest::source::EmbeddedSource;
 use cairn_ingest::verdict::{Boards, Verdicts};
 use cairn_query::Engine;
-use cairn_schemas::{Clock, IdSource, Partition, keys};
+use cairn_schemas::{Clock, IdSource, Partition};
 use cairn_store::control::ControlStore;
 use cairn_store::log::EmbeddedLog;
 use cairn_store::objects::ObjectSettings;
@@ -27,7 +26,7 @@ use super::opening::{check_log, open_history, open_log, store_url};
 use super::registry::Registry;
 use super::stores::Worm;
 use super::tables::make_engine;
-use super::trails::{EmbeddedEnd, Opener, TrailSet};
+use super::trails::{Opener, TrailSet};
 use crate::config::Settings;
 
 /// What every request gets.
@@ -120,6 +119,8 @@ impl App {
         settings: Settings,
         ambient: Ambient,
     ) -> anyhow::Result<(Shared, Background)> {
+        // Its name first: a folder that holds a log without one is an old log.
+        own_partition(&settings.data.dir, ambient.shared, ambient.ids.as_ref())?;
         let log = open_log(&settings.data.dir, &settings).await?;
         Self::start_on(log, settings, ambient).await
     }
@@ -144,13 +145,7 @@ impl App {
         let stop = CancellationToken::new();
 
         let (accounts, found) = mpsc::unbounded_channel();
-        let audit = Audit::new(
-            log.clone(),
-            Arc::clone(&registry),
-            Arc::clone(&ambient.clock),
-            Arc::clone(&ambient.ids),
-            Arc::clone(&verdicts),
-        );
+        let audit = open_audit(&log, &registry, &ambient, &verdicts);
         let registering = register_accounts(Arc::clone(&registry), audit.clone(), found);
         let accounts_task = tokio::spawn(registering);
         let observer = Observing {
@@ -158,23 +153,11 @@ impl App {
             clock: Arc::clone(&ambient.clock),
             accounts,
         };
-        let judges = Judges {
-            folder: settings.data.dir.join(keys::SEEN_DIR),
-            registry: Arc::clone(&registry),
-            window_days: settings.history.retention_days,
-        };
-        let (kafka, topics) = match kafka::open(&settings, &control, &ambient.clock).await? {
-            Some((kafka, topics)) => (Some(Arc::new(kafka)), topics),
-            None => (None, None),
-        };
         let embedded = EmbeddedSource::new(log.clone(), partition.clone());
-        let source: Box<dyn Source> = match topics {
-            Some(topics) => Box::new(Joined::new(Box::new(embedded), Box::new(topics))),
-            None => Box::new(embedded),
-        };
+        let (kafka, source) = kafka::join(&settings, &control, &ambient.clock, embedded).await?;
         let (pipeline, handle) = Pipeline::new(
             source,
-            Arc::new(judges),
+            Arc::new(Judges::new(&settings, &registry)),
             Arc::clone(&history),
             Arc::clone(&boards),
             Arc::new(observer),
@@ -182,13 +165,7 @@ impl App {
         );
         let mut pipeline = tokio::spawn(pipeline.run(stop.clone()));
         begun(&history, &mut pipeline).await?;
-        let ends = Ends {
-            embedded: EmbeddedEnd {
-                log: log.clone(),
-                partition: partition.clone(),
-            },
-            kafka: kafka.clone(),
-        };
+        let ends = Ends::new(&log, &partition, &kafka);
         let trails = TrailSet::open(
             control.clone(),
             Arc::new(ends),
@@ -223,12 +200,14 @@ impl App {
             engine,
             metrics,
         });
-        let background = Background {
-            pipeline,
-            stop,
-            accounts: accounts_task,
-        };
-        Ok((app, background))
+        Ok((
+            app,
+            Background {
+                pipeline,
+                stop,
+                accounts: accounts_task,
+            },
+        ))
     }
 }
 
@@ -246,6 +225,21 @@ async fn open_registry(
         organization.management_account.clone(),
     );
     Ok(Arc::new(registry.await?))
+}
+
+fn open_audit(
+    log: &EmbeddedLog,
+    registry: &Arc<Registry>,
+    ambient: &Ambient,
+    verdicts: &Arc<Verdicts>,
+) -> Audit {
+    Audit::new(
+        log.clone(),
+        Arc::clone(registry),
+        Arc::clone(&ambient.clock),
+        Arc::clone(&ambient.ids),
+        Arc::clone(verdicts),
+    )
 }
 
 fn opener(ambient: &Ambient, worm: &Arc<Worm>) -> Opener {

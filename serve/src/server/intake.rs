@@ -10,20 +10,32 @@ use cairn_ingest::history::History;
 use cairn_ingest::judge::{CatchUpError, Judge, MakeJudge, open_index};
 use cairn_ingest::pipeline::PipelineError;
 use cairn_ingest::seen::SeenOptions;
-use cairn_schemas::Position;
+use cairn_schemas::{Position, keys};
 use cairn_store::table::Table;
 
 use super::registry::Registry;
+use crate::config::Settings;
 
 /// Opens judges over the data folder's duplicate index.
 #[derive(Debug)]
 pub(super) struct Judges {
     /// The index's folder.
-    pub(super) folder: PathBuf,
+    folder: PathBuf,
     /// Who is known already.
-    pub(super) registry: Arc<Registry>,
+    registry: Arc<Registry>,
     /// For how many days an event is remembered.
-    pub(super) window_days: u32,
+    window_days: u32,
+}
+
+impl Judges {
+    /// As `settings` say.
+    pub(super) fn new(settings: &Settings, registry: &Arc<Registry>) -> Self {
+        Self {
+            folder: settings.data.dir.join(keys::SEEN_DIR),
+            registry: Arc::clone(registry),
+            window_days: settings.history.retention_days,
+        }
+    }
 }
 
 #[async_trait]

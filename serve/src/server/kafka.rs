@@ -14,9 +14,12 @@ use cairn_ingest::kafka::{
     PartitionState, PartitionStatus, Protocol, Secret, StoppedReason, TopicId, TopicRule,
 };
 use cairn_ingest::receive::ReceiveLimits;
+use cairn_ingest::source::both::Joined;
+use cairn_ingest::source::{EmbeddedSource, Source};
 use cairn_schemas::control::{Acceptance, ControlKind, Principal, TopicLife};
 use cairn_schemas::{Clock, Partition, Position};
 use cairn_store::control::{ControlError, ControlStore};
+use cairn_store::log::EmbeddedLog;
 use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -41,9 +44,26 @@ pub struct Kafka {
     pub accepted: Arc<Accepted>,
 }
 
-/// Reaches Kafka as `settings` say: the doors' part, and the source where this
-/// process reads.
-pub async fn open(
+/// What intake reads: the process's own log, and with Kafka its topics beside
+/// it; and what the doors need of Kafka.
+pub async fn join(
+    settings: &Settings,
+    control: &ControlStore,
+    clock: &Arc<dyn Clock>,
+    embedded: EmbeddedSource,
+) -> anyhow::Result<(Option<Arc<Kafka>>, Box<dyn Source>)> {
+    let Some((kafka, topics)) = open(settings, control, clock).await? else {
+        return Ok((None, Box::new(embedded)));
+    };
+    let source: Box<dyn Source> = match topics {
+        Some(topics) => Box::new(Joined::new(Box::new(embedded), Box::new(topics))),
+        None => Box::new(embedded),
+    };
+    Ok((Some(Arc::new(kafka)), source))
+}
+
+/// The doors' part, and the source where this process reads.
+async fn open(
     settings: &Settings,
     control: &ControlStore,
     clock: &Arc<dyn Clock>,
@@ -61,9 +81,10 @@ pub async fn open(
     });
     let producer = KafkaProducer::open(&options, Arc::clone(&epochs))?;
     let partitions = i32::try_from(settings.kafka.intake_partitions).unwrap_or(i32::MAX);
-    if let Err(error) = producer.ensure_intake_topic(partitions).await {
+    let making = tokio::spawn(make_intake_topic(producer.clone(), partitions));
+    if tokio::time::timeout(INTAKE_WAIT, making).await.is_err() {
         // Questions can be asked all the same; the door says so when it is used.
-        tracing::warn!(error, "events over HTTP are refused until Kafka answers");
+        tracing::warn!("kafka does not answer, events over HTTP are refused until it does");
     }
     let ends = KafkaEnds::open(&options, Arc::clone(&epochs))?;
     let deps = KafkaDeps {
@@ -93,6 +114,19 @@ pub async fn open(
     Ok(Some((kafka, source)))
 }
 
+/// How long a start waits for the intake topic.
+const INTAKE_WAIT: Duration = Duration::from_secs(5);
+/// The pause before the intake topic is asked for again.
+const INTAKE_PAUSE: Duration = Duration::from_secs(5);
+
+/// Makes the intake topic where there is none, as soon as Kafka answers.
+async fn make_intake_topic(producer: KafkaProducer, partitions: i32) {
+    while let Err(error) = producer.ensure_intake_topic(partitions).await {
+        tracing::warn!(error, "the intake topic cannot be made, trying again");
+        tokio::time::sleep(INTAKE_PAUSE).await;
+    }
+}
+
 impl Kafka {
     /// The intake topic's partitions that this process reads: what goes there
     /// can be answered with a verdict.
@@ -117,6 +151,19 @@ pub struct Ends {
     pub embedded: EmbeddedEnd,
     /// Kafka's.
     pub kafka: Option<Arc<Kafka>>,
+}
+
+impl Ends {
+    /// Of `log`, whose records are those of `partition`, and of Kafka's topics.
+    pub fn new(log: &EmbeddedLog, partition: &Partition, kafka: &Option<Arc<Kafka>>) -> Self {
+        Self {
+            embedded: EmbeddedEnd {
+                log: log.clone(),
+                partition: partition.clone(),
+            },
+            kafka: kafka.clone(),
+        }
+    }
 }
 
 #[async_trait]
@@ -419,28 +466,26 @@ pub async fn watch(app: Shared, stop: CancellationToken) {
 }
 
 fn measure(app: &Shared, partitions: &[PartitionStatus]) {
-    let m = &app.metrics;
+    let m = &app.metrics.kafka;
     // What has moved to another process is shown by that one.
-    m.kafka_lag.reset();
-    m.kafka_lag_seconds.reset();
-    m.kafka_committed.reset();
-    m.kafka_stopped.reset();
+    m.lag.reset();
+    m.lag_seconds.reset();
+    m.committed.reset();
+    m.stopped.reset();
     let now = app.clock.now();
     for p in partitions {
         let name = partition_of(p).to_string();
         let label = [name.as_str()];
         let committed = p.committed.unwrap_or(p.next);
-        m.kafka_lag
+        m.lag
             .with_label_values(&label)
             .set((p.log_end - committed).max(0));
-        m.kafka_lag_seconds
+        m.lag_seconds
             .with_label_values(&label)
             .set(p.lag_seconds(now).unwrap_or(0.0));
-        m.kafka_committed.with_label_values(&label).set(committed);
+        m.committed.with_label_values(&label).set(committed);
         let stopped = matches!(p.state, PartitionState::Stopped { .. });
-        m.kafka_stopped
-            .with_label_values(&label)
-            .set(i64::from(stopped));
+        m.stopped.with_label_values(&label).set(i64::from(stopped));
     }
 }
 

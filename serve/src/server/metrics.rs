@@ -30,16 +30,8 @@ pub struct Metrics {
     pub queries: IntCounterVec,
     /// How long queries take.
     pub query_seconds: Histogram,
-    /// From the timestamp of a Kafka record until SQL shows it.
-    pub visible_seconds: Histogram,
-    /// Records of a Kafka partition that history has not committed.
-    pub kafka_lag: IntGaugeVec,
-    /// Seconds that reading a Kafka partition is behind.
-    pub kafka_lag_seconds: GaugeVec,
-    /// Where history stands in a Kafka partition.
-    pub kafka_committed: IntGaugeVec,
-    /// Whether a Kafka partition is stopped.
-    pub kafka_stopped: IntGaugeVec,
+    /// Of Kafka.
+    pub kafka: KafkaMetrics,
     /// The moment of the last commit to history, in seconds since 1970.
     pub last_commit: IntGauge,
     /// Bytes that queries have spilled.
@@ -109,6 +101,57 @@ fn seconds(registry: &Registry, name: &str, help: &str) -> Result<Histogram, pro
     Ok(metric)
 }
 
+/// What is told of Kafka, by partition.
+#[derive(Debug)]
+pub struct KafkaMetrics {
+    /// From the timestamp of a record until SQL shows it.
+    pub visible_seconds: Histogram,
+    /// Records that history has not committed.
+    pub lag: IntGaugeVec,
+    /// Seconds that reading is behind.
+    pub lag_seconds: GaugeVec,
+    /// Where history stands.
+    pub committed: IntGaugeVec,
+    /// Whether it is stopped.
+    pub stopped: IntGaugeVec,
+}
+
+impl KafkaMetrics {
+    fn new(r: &Registry) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            visible_seconds: seconds(
+                r,
+                "cairn_kafka_visible_seconds",
+                "From the timestamp of a Kafka record until SQL shows it.",
+            )?,
+            lag: gauges(
+                r,
+                "cairn_kafka_lag_records",
+                "Records of a Kafka partition that history has not committed.",
+                "partition",
+            )?,
+            lag_seconds: float_gauges(
+                r,
+                "cairn_kafka_lag_seconds",
+                "Seconds that reading a Kafka partition is behind.",
+                "partition",
+            )?,
+            committed: gauges(
+                r,
+                "cairn_kafka_committed_offset",
+                "The next offset that history has not committed.",
+                "partition",
+            )?,
+            stopped: gauges(
+                r,
+                "cairn_kafka_stopped",
+                "1 where a Kafka partition is stopped; cairn source list says why.",
+                "partition",
+            )?,
+        })
+    }
+}
+
 impl Metrics {
     /// All of them, at zero.
     pub fn new() -> Result<Self, prometheus::Error> {
@@ -159,35 +202,7 @@ impl Metrics {
                 "cairn_query_spilled_bytes",
                 "Bytes that queries which ended have written to temporary files, since the start.",
             )?,
-            visible_seconds: seconds(
-                &r,
-                "cairn_kafka_visible_seconds",
-                "From the timestamp of a Kafka record until SQL shows it.",
-            )?,
-            kafka_lag: gauges(
-                &r,
-                "cairn_kafka_lag_records",
-                "Records of a Kafka partition that history has not committed.",
-                "partition",
-            )?,
-            kafka_lag_seconds: float_gauges(
-                &r,
-                "cairn_kafka_lag_seconds",
-                "Seconds that reading a Kafka partition is behind.",
-                "partition",
-            )?,
-            kafka_committed: gauges(
-                &r,
-                "cairn_kafka_committed_offset",
-                "The next offset that history has not committed.",
-                "partition",
-            )?,
-            kafka_stopped: gauges(
-                &r,
-                "cairn_kafka_stopped",
-                "1 where a Kafka partition is stopped; cairn source list says why.",
-                "partition",
-            )?,
+            kafka: KafkaMetrics::new(&r)?,
             last_commit: gauge(
                 &r,
                 "cairn_history_last_commit_timestamp_seconds",

@@ -52,7 +52,10 @@ impl Observer for Observing {
         self.metrics.conflicts.inc_by(judged.conflicts);
         if let Some(produced) = newest_time(&judged.stretch.rows) {
             let took = (self.clock.now().0 - produced).max(0);
-            self.metrics.visible_seconds.observe(took as f64 / 1e6);
+            self.metrics
+                .kafka
+                .visible_seconds
+                .observe(took as f64 / 1e6);
         }
         for account in &judged.new_accounts {
             // The receiver lives as long as the server; after it nobody counts.

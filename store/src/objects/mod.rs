@@ -17,6 +17,7 @@ mod probe;
 mod s3;
 mod settings;
 mod sweep;
+mod whole;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -81,7 +82,7 @@ pub enum OpenError {
 }
 
 impl Opened {
-    /// `store` under a URL of its own.
+    /// `store` under a URL of its own. A body that ends early is an error here.
     pub fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> Self {
         // Only a name: no two stores of a process may share it.
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -89,7 +90,7 @@ impl Opened {
         let store_url = Url::parse(&format!("cairn-store://{number}"))
             .expect("a scheme and a number are a URL");
         Self {
-            store,
+            store: Arc::new(whole::Whole::new(store)),
             prefix,
             store_url,
             local: None,
@@ -237,9 +238,12 @@ async fn open_local(url: &str, folder: PathBuf) -> Result<Opened, OpenError> {
             url: url.to_owned(),
             source,
         })?;
+    let store_here: Arc<dyn ObjectStore> = Arc::new(store.clone());
     Ok(Opened {
-        local: Some(store.clone()),
-        ..Opened::new(Arc::new(store), Path::default())
+        // The disk itself: it ends no body early, and reads many ranges at once.
+        store: Arc::clone(&store_here),
+        local: Some(store),
+        ..Opened::new(store_here, Path::default())
     })
 }
 

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::commit::with_info;
 use super::error::TableError;
+use super::landed::Made;
 use super::log::versioned;
 use super::names::is_own_folder;
 use super::state::{LiveFile, State, under};
@@ -125,7 +126,7 @@ impl Table {
         let id = self.ids.hex128();
         let fenced = head.state.txns.get(MAINTENANCE).copied();
         let done = self
-            .publish(&mut head, &id, |state| {
+            .publish(&mut head, &id, &Made::new(), |state| {
                 self.check_fence(state, fenced)?;
                 let mut actions: Vec<Value> = old
                     .iter()

@@ -21,17 +21,21 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::error::TableError;
+use super::landed::Made;
 use super::log;
 use super::names::DataName;
 use super::parquet::{Encoded, encode};
-use super::state::{COMMIT_ID, COMMIT_LINES, Entry, State};
+use super::state::{COMMIT_ID, COMMIT_LINES, COMMIT_SHA256, Entry, State, entry_hash};
 use super::{Head, Listing, Table};
 use crate::view::OffsetRange;
 
 /// A state that was not confirmed for so long may have slept through more
 /// than the log keeps: then the table is read anew before anything is put,
 /// and again after it.
-const CONFIRMED: Duration = Duration::from_secs(3600);
+pub(super) const CONFIRMED: Duration = Duration::from_secs(3600);
+
+/// How often a table that seems to stand further back than before is read anew.
+const RELOADS: u32 = 4;
 
 /// How many commits of others one commit lets pass before it gives up.
 const MOST_OVERTAKEN: u32 = 100;
@@ -46,6 +50,7 @@ pub(super) fn with_info(actions: Vec<Value>, operation: &str, now: Micros, id: &
     });
     info[COMMIT_ID] = json!(id);
     info[COMMIT_LINES] = json!(actions.len());
+    info[COMMIT_SHA256] = json!(entry_hash(Some(id), &log::encode(&actions)));
     let mut lines = vec![json!({ "commitInfo": info })];
     lines.extend(actions);
     lines
@@ -61,13 +66,15 @@ pub enum Condition {
 }
 
 /// Rows that lie in the store as files which no table lists yet. Dropped
-/// without being published, they are orphans, which a vacuum removes: so this
-/// must not be kept for longer than [`super::VacuumGrace::orphans`].
+/// without being published, they are orphans, which a vacuum removes: so a
+/// day after they were made they cannot be published any more. Their bytes
+/// are held until this is dropped.
 #[derive(Debug)]
 pub struct Prepared {
     id: String,
     now: Micros,
     adds: Vec<Add>,
+    made: Made,
     ranges: Vec<OffsetRange>,
 }
 
@@ -115,6 +122,7 @@ impl Table {
             id: self.ids.hex128(),
             now: self.clock.now(),
             adds: Vec::new(),
+            made: Made::new(),
             ranges: Vec::new(),
         };
         let files = self.encode_rows(rows).await?;
@@ -126,8 +134,9 @@ impl Table {
         }
         // (1) The Parquet files, durable. A crash after it leaves objects that
         // nothing lists; the vacuum removes them, and a repeat makes others.
-        for (n, file) in files.into_iter().enumerate() {
-            let add = self.put_file(file, n, &prepared.id, prepared.now, true);
+        for file in files {
+            let made = &mut prepared.made;
+            let add = self.put_file(file, made, &prepared.id, prepared.now, true);
             prepared.adds.push(add.await?);
         }
         Ok(prepared)
@@ -167,7 +176,8 @@ impl Table {
         condition: Condition,
     ) -> Result<(), TableError> {
         let stands = self.find_at(head, from, to, condition).await;
-        if head.state.has_landed(&prepared.id) {
+        let landed = self.has_landed(&head.state, &prepared.id, &prepared.made);
+        if landed.await? {
             return Ok(());
         }
         stands?;
@@ -188,7 +198,7 @@ impl Table {
         let lines = with_info(actions, "WRITE", prepared.now, &prepared.id);
         // (2) The log's entry, durable: the act itself. A crash after it
         // leaves the commit done; whoever opens the table next sees it.
-        self.publish(head, &prepared.id, |state| {
+        self.publish(head, &prepared.id, &prepared.made, |state| {
             self.stands_at(state, from, to, condition)?;
             Ok(lines.clone())
         })
@@ -278,7 +288,7 @@ impl Table {
     pub(super) async fn put_file(
         &self,
         file: Encoded,
-        number: usize,
+        made: &mut Made,
         id: &str,
         now: Micros,
         data_change: bool,
@@ -289,10 +299,11 @@ impl Table {
             day,
             span: facts.span(),
             commit: id,
-            number,
+            number: made.files.len(),
         });
         let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-        self.put_object(&path, bytes).await?;
+        self.put_object(&path, bytes.clone()).await?;
+        made.files.push((path.clone(), bytes));
         Ok(Add {
             path,
             partition_values: [("ingest_date".to_owned(), Some(date))].into(),
@@ -307,7 +318,7 @@ impl Table {
 
     /// The name holds the commit's own id, so nobody else puts it and a repeat
     /// puts the same bytes.
-    async fn put_object(&self, path: &str, bytes: Bytes) -> Result<(), TableError> {
+    pub(super) async fn put_object(&self, path: &str, bytes: Bytes) -> Result<(), TableError> {
         let key = self.log.key(path);
         let mut attempt = 0;
         loop {
@@ -331,11 +342,21 @@ impl Table {
         &self,
         head: &mut Head,
         id: &str,
+        made: &Made,
         plan: impl Fn(&State) -> Result<Vec<Value>, TableError>,
     ) -> Result<(), TableError> {
         let (mut attempt, mut overtaken) = (0, 0);
         loop {
             self.confirm(head).await?;
+            if self.has_landed(&head.state, id, made).await? {
+                return Ok(());
+            }
+            if made.is_old() {
+                // A process that slept for days may list what the vacuum has
+                // taken for an orphan meanwhile. The next try makes its own.
+                let slept = "its files were written too long ago to be sure of them";
+                return Err(self.log.unavailable("committing", slept));
+            }
             let lines = plan(&head.state)?;
             let body = log::encode(&lines);
             let version = head.state.version + 1;
@@ -343,7 +364,7 @@ impl Table {
                 Ok(()) => {
                     let entry = Entry::parse(&body).map_err(|e| self.refused(e))?;
                     self.log.apply(&mut head.state, version, entry)?;
-                    return self.settle(head, &lines).await;
+                    return self.settle(head, &lines, made).await;
                 }
                 Err(e) => e,
             };
@@ -355,7 +376,7 @@ impl Table {
                     let ours = entry.commit_id() == Some(id);
                     self.log.apply(&mut head.state, version, entry)?;
                     if ours {
-                        return self.settle(head, &lines).await;
+                        return self.settle(head, &lines, made).await;
                     }
                     super::check(&self.spec, &head.state)?;
                     overtaken += 1;
@@ -380,41 +401,27 @@ impl Table {
         self.reload(head).await
     }
 
-    async fn reload(&self, head: &mut Head) -> Result<(), TableError> {
-        let state = self.log.load().await?;
-        let state = state.ok_or_else(|| self.log.damaged("its log is gone".to_owned()))?;
-        if state.version < head.state.version {
-            return Err(self.log.damaged(format!(
-                "it stands at version {}, and stood at {} before",
-                state.version, head.state.version
-            )));
-        }
+    pub(super) async fn reload(&self, head: &mut Head) -> Result<(), TableError> {
+        let mut tries = 0;
+        let state = loop {
+            let state = self.log.load().await?;
+            let state = state.ok_or_else(|| self.log.damaged("its log is gone".to_owned()))?;
+            if state.version >= head.state.version {
+                break state;
+            }
+            // A list may lag behind while the newest entry is not found once.
+            tries += 1;
+            if tries >= RELOADS {
+                return Err(self.log.damaged(format!(
+                    "it stands at version {}, and stood at {} before",
+                    state.version, head.state.version
+                )));
+            }
+            self.pause(tries).await;
+        };
         head.state = state;
         head.seen = Instant::now();
         Ok(())
-    }
-
-    /// A put that took so long that the log may have been cleaned beneath it
-    /// can land on a number that is long past, where nobody reads it.
-    async fn settle(&self, head: &mut Head, lines: &[Value]) -> Result<(), TableError> {
-        if head.seen.elapsed() < CONFIRMED {
-            head.seen = Instant::now();
-            return Ok(());
-        }
-        self.reload(head).await?;
-        let state = &head.state;
-        let landed = lines.iter().all(|line| {
-            let path = line["add"]["path"].as_str();
-            let app = line["txn"]["appId"].as_str();
-            path.is_none_or(|p| state.files.contains_key(p) || state.removed.contains_key(p))
-                && app.is_none_or(|a| state.txns.get(a).copied() >= line["txn"]["version"].as_i64())
-        });
-        if landed {
-            return Ok(());
-        }
-        Err(TableError::Conflict {
-            at: state.position(&self.options.position_prefix),
-        })
     }
 
     /// Takes in what others have committed.

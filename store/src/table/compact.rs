@@ -20,6 +20,7 @@ use super::age::{MAINTENANCE, fence, remove};
 use super::commit::with_info;
 use super::error::TableError;
 use super::facts::{Facts, RowsHash, TAG_ROWS};
+use super::landed::Made;
 use super::merge::Merge;
 use super::parquet::{Encoded, Encoder, Layout};
 use super::state::{LiveFile, State};
@@ -106,14 +107,16 @@ impl Table {
         // (1) The new files. A crash after it leaves objects that nothing
         // lists; the vacuum removes them.
         let mut adds: Vec<Value> = Vec::new();
-        for (n, file) in encoded.into_iter().enumerate() {
-            adds.push(json!({ "add": self.put_file(file, n, &id, now, false).await? }));
+        let mut made = Made::new();
+        for file in encoded {
+            let add = self.put_file(file, &mut made, &id, now, false).await?;
+            adds.push(json!({ "add": add }));
         }
         // (2) The log's entry, which swaps them for the old ones. A crash after
         // it leaves it done; the old objects stay for the vacuum's grace.
         let mut head = self.head.lock().await;
         let done = self
-            .publish(&mut head, &id, |state| {
+            .publish(&mut head, &id, &made, |state| {
                 self.check_fence(state, fenced)?;
                 let mut actions = adds.clone();
                 for live in group {

@@ -187,11 +187,14 @@ impl DeltaLog {
     /// those that the list showed. An entry may be there and not be found once.
     async fn head(&self, mut state: State, found: &Found) -> Result<State, TableError> {
         let newest = found.newest.max(found.checkpoints.last().copied());
-        for _ in 0..REREADS {
-            self.follow(&mut state).await?;
+        let mut tries = 0;
+        while tries < REREADS {
+            // Each entry on the way may be missed: only standing still counts.
+            let moved = self.follow(&mut state).await?;
             if newest <= Some(state.version) {
                 return Ok(state);
             }
+            tries = if moved { 1 } else { tries + 1 };
         }
         Err(self.damaged(format!(
             "{} is missing, and later entries are there",

@@ -12,6 +12,7 @@
 //! - [`parquet`] and [`facts`]: rows become sorted files, and what is known of them
 //! - [`names`]: which objects are the table's own
 //! - [`commit`]: the one durable act
+//! - [`landed`]: what a process makes sure of that stood still for long
 //! - [`state`] and [`log`]: the Delta log, read and written
 //! - [`read`]: rows come back
 //! - [`merge`] and [`compact`]: many small files become few large ones
@@ -22,6 +23,7 @@ mod commit;
 mod compact;
 mod error;
 mod facts;
+mod landed;
 mod log;
 mod merge;
 mod names;

@@ -11,6 +11,7 @@ use deltalake_core::kernel::{Add, Remove, Transaction};
 use object_store::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::facts;
 use crate::view::DataFile;
@@ -57,6 +58,18 @@ pub(super) struct Entry {
 pub(super) const COMMIT_ID: &str = "cairnCommitId";
 /// The key of `commitInfo` that holds how many lines follow it.
 pub(super) const COMMIT_LINES: &str = "cairnLines";
+/// The key of `commitInfo` that holds [`entry_hash`].
+pub(super) const COMMIT_SHA256: &str = "cairnSha256";
+
+/// The hash by which an entry is known to be as it was put: of the commit's id
+/// and the lines after the first, byte for byte.
+pub(super) fn entry_hash(id: Option<&str>, lines: &[u8]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(id.unwrap_or_default());
+    hash.update(b"\n");
+    hash.update(lines);
+    hex::encode(hash.finalize())
+}
 
 impl Entry {
     /// Parses an entry, and checks that it is whole.
@@ -74,6 +87,22 @@ impl Entry {
             .and_then(|info| info.get(COMMIT_LINES)?.as_u64());
         if promised.is_some_and(|n| n != entry.lines.len() as u64 - 1) {
             return Err("cut short".to_owned());
+        }
+        // A bit may be wrong in the very name by which the hash is found.
+        let first = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
+        let id = COMMIT_ID.as_bytes();
+        if entry.commit_info().is_none() && first.windows(id.len()).any(|w| w == id) {
+            return Err("not as it was put".to_owned());
+        }
+        let promised = entry
+            .commit_info()
+            .and_then(|info| info.get(COMMIT_SHA256)?.as_str());
+        if let Some(promised) = promised {
+            let first = bytes.iter().position(|b| *b == b'\n');
+            let rest = first.map_or(&[][..], |at| &bytes[at + 1..]);
+            if entry_hash(entry.commit_id(), rest) != promised {
+                return Err("not as it was put".to_owned());
+            }
         }
         Ok(entry)
     }

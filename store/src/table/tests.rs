@@ -3,6 +3,7 @@
 mod aging;
 mod commits;
 mod compaction;
+mod locked;
 mod neighbours;
 mod prepared;
 mod support;

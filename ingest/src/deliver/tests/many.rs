@@ -259,6 +259,16 @@ impl Process {
         }
     }
 
+    /// Reads the documents that are not known here.
+    async fn learn(&self, world: &World) {
+        let trail = self.follower.trail().read().await.clone();
+        let newer = world
+            .documents
+            .newer(trail.id(), trail.latest().version)
+            .await;
+        self.follower.learn(newer.unwrap()).await.unwrap();
+    }
+
     /// A step without its delivery.
     async fn look(&self) {
         self.history.refresh().await.unwrap();
@@ -629,7 +639,7 @@ impl Dice {
 const PARTITIONS: [&str; 3] = ["t/0", "t/1", "t/2"];
 
 /// One act of one of the processes, by chance.
-async fn act(world: &World, dice: &mut Dice, processes: &mut Vec<Process>) {
+async fn act(world: &World, dice: &mut Dice, processes: &mut [Process]) {
     let who = dice.throw(processes.len() as u64) as usize;
     match dice.throw(12) {
         0..=3 => {
@@ -648,24 +658,16 @@ async fn act(world: &World, dice: &mut Dice, processes: &mut Vec<Process>) {
         6 => processes[who].step().await,
         7..=8 => processes[who].deliver().await,
         9 => {
-            let started = world.documents.0.lock().len() % 2 == 0;
+            let started = world.documents.0.lock().len().is_multiple_of(2);
             let (change, status) = match started {
                 true => (TrailChange::Started, TrailStatus::Enable),
                 false => (TrailChange::Stopped, TrailStatus::Disable),
             };
-            let next = world.document(change, status);
+            world.document(change, status);
             // Whoever made it may be gone before it could do more.
             if dice.throw(2) == 0 {
                 processes[who].history.refresh().await.unwrap();
-                let known = processes[who]
-                    .follower
-                    .trail()
-                    .read()
-                    .await
-                    .latest()
-                    .version;
-                let newer = world.documents.newer(&next.id, known).await.unwrap();
-                processes[who].follower.learn(newer).await.unwrap();
+                processes[who].learn(world).await;
                 processes[who].follower.fence().await.unwrap();
             }
         }
@@ -702,15 +704,31 @@ async fn whatever_happens_in_whatever_order_the_trail_is_exact() {
         let mut last = processes.swap_remove(dice.throw(3) as usize);
         last.begin(&PARTITIONS).await;
         last.take(&world).await;
+        // Documents are read every second, also those of whoever crashed.
+        last.learn(&world).await;
         last.deliver().await;
         last.deliver().await;
         let wanted = world.wanted();
-        assert_eq!(world.delivered().await, wanted, "seed {seed}");
+        let at = last.follower.table().unwrap().position();
+        let documents = world.documents.0.lock().clone();
+        let told: Vec<_> = documents
+            .values()
+            .map(|v| (v.version, v.status, v.replaces, &v.effective.0))
+            .collect();
+        assert_eq!(
+            world.delivered().await,
+            wanted,
+            "seed {seed}: at {at:?}, ends {:?}, {told:?}",
+            world.end()
+        );
         assert_eq!(last.asked().await, wanted, "seed {seed}");
-        // The others wake and find nothing to add.
-        for other in processes {
+        // The others wake and find nothing to add. Once they know that they own
+        // nothing more, they answer alike.
+        for mut other in processes {
             other.deliver().await;
             other.deliver().await;
+            other.begin(&[]).await;
+            other.age(LONG);
             assert_eq!(other.asked().await, wanted, "seed {seed}");
         }
         assert_eq!(world.delivered().await, wanted, "seed {seed}");

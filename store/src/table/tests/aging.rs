@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use cairn_schemas::Micros;
 use futures::TryStreamExt;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{ObjectStoreExt, PutPayload};
 
+use super::locked::locked;
 use super::support::*;
 use crate::objects::Opened;
 use crate::table::{CompactPolicy, Table, TableError, TableOptions, TableSpec, VacuumGrace};
@@ -135,11 +136,7 @@ async fn orphans_go_and_nothing_else() {
 async fn a_vacuum_leaves_what_is_locked_and_tells() {
     let (opened, clock) = (memory(), clock());
     clock.0.store(i64::MAX / 2, Ordering::SeqCst);
-    let locked = over(
-        &opened,
-        Arc::new(FaultStore::locked(Arc::clone(&opened.store))),
-    );
-    let table = aged(&locked, &clock, 1).await;
+    let table = aged(&locked(&opened), &clock, 1).await;
     let orphan = orphan_of(&table);
     let half = PutPayload::from("half a file");
     opened.store.put(&orphan, half).await.unwrap();

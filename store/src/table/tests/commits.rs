@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Date32Type, TimestampMicrosecondType};
+use cairn_faults::{FaultStore, Plan};
 use cairn_schemas::{Micros, Position};
 use futures::TryStreamExt;
 use object_store::{ObjectStoreExt, PutPayload};
 
 use super::support::*;
 use crate::objects::{ObjectSettings, Opened};
+use crate::table::state::Entry;
 use crate::table::{Table, TableError, TableSpec};
 
 #[tokio::test]
@@ -165,9 +167,10 @@ async fn rows_between_gives_exactly_those() {
 }
 
 /// Commits five batches as the pipeline does: after a conflict it goes on from
-/// where the table stands, after a failure it opens the table anew.
-async fn scenario(opened: &Opened, faulty: &Opened) -> Table {
-    let mut table = match try_open(faulty).await {
+/// where the table stands, after a failure it opens the table anew, by `opened`
+/// and no longer by the struck one. `None` where the struck process died.
+async fn scenario(opened: &Opened, over: &Opened, store: &FaultStore) -> Option<Table> {
+    let mut table = match alive(store, try_open(over)).await? {
         Ok(table) => table,
         Err(_) => open(opened).await,
     };
@@ -179,10 +182,9 @@ async fn scenario(opened: &Opened, faulty: &Opened) -> Table {
             if first >= end {
                 break;
             }
-            match table
-                .commit(vec![events(first, end)], &position, &at(end))
-                .await
-            {
+            let (rows, to) = (vec![events(first, end)], at(end));
+            let done = alive(store, table.commit(rows, &position, &to)).await?;
+            match done {
                 Ok(_) => position = at(end),
                 Err(TableError::Conflict { at }) => position = at,
                 Err(TableError::Unavailable { .. }) => {
@@ -193,34 +195,34 @@ async fn scenario(opened: &Opened, faulty: &Opened) -> Table {
             }
         }
     }
-    table
+    Some(table)
 }
 
 #[tokio::test]
 async fn every_put_may_fail_landed_or_not_and_rows_are_there_once() {
     let count = {
         let opened = memory();
-        let counted = Arc::new(FaultStore::new(
-            Arc::clone(&opened.store),
-            usize::MAX,
-            Fault::Lost,
-        ));
-        scenario(&opened, &over(&opened, Arc::clone(&counted) as _)).await;
+        let (over, counted) = struck(&opened, Plan::none());
+        scenario(&opened, &over, &counted).await.unwrap();
         counted.puts()
     };
     assert!(count >= 10, "{count} puts");
-    for fault in [Fault::Lost, Fault::Landed, Fault::LandedAsExisting] {
+    for fault in FAULTS {
         for at_put in 0..count {
-            for way in 0..3 {
+            for for_ever in [false, true] {
                 let opened = memory();
-                let store = FaultStore::new(Arc::clone(&opened.store), at_put, fault);
-                let store = match way {
-                    0 => store,
-                    1 => store.dying(),
-                    _ => store.for_ever(),
+                let plan = Plan::at_put(at_put, fault);
+                let plan = if for_ever { plan.for_ever() } else { plan };
+                let (over, store) = struck(&opened, plan);
+                let table = match scenario(&opened, &over, &store).await {
+                    Some(table) => table,
+                    // Whoever is started after it finds no faults any more.
+                    None => {
+                        let (over, healthy) = struck(&opened, Plan::none());
+                        scenario(&opened, &over, &healthy).await.unwrap()
+                    }
                 };
-                let table = scenario(&opened, &over(&opened, Arc::new(store))).await;
-                let what = format!("{fault:?} at {at_put}, way {way}");
+                let what = format!("{fault:?} at {at_put}, for ever {for_ever}");
                 assert_eq!(table.position(), at(50), "{what}");
                 let fresh = open(&opened).await;
                 assert_eq!(fresh.position(), at(50), "{what}");
@@ -228,6 +230,36 @@ async fn every_put_may_fail_landed_or_not_and_rows_are_there_once() {
             }
         }
     }
+}
+
+/// A bit that is wrong in an entry is noticed, or changes nothing of what it
+/// says.
+#[tokio::test]
+async fn no_flipped_bit_of_an_entry_is_taken_for_what_was_put() {
+    let opened = memory();
+    let table = open(&opened).await;
+    let to = at(40);
+    table
+        .commit(vec![events(0, 40)], &at(0), &to)
+        .await
+        .unwrap();
+    let whole = open_entry(&table, 1).await.unwrap();
+    let first = whole.iter().position(|b| *b == b'\n').unwrap();
+    let id = Entry::parse(&whole).unwrap().commit_id().map(str::to_owned);
+    let mut noticed = 0;
+    for bit in 0..whole.len() * 8 {
+        let mut wrong = whole.to_vec();
+        wrong[bit / 8] ^= 1 << (bit % 8);
+        match Entry::parse(&wrong) {
+            Err(_) => noticed += 1,
+            // In the first line stands what nobody goes by: a time, a name.
+            Ok(entry) => {
+                assert!(bit / 8 < first, "bit {bit} was not noticed");
+                assert_eq!(entry.commit_id().map(str::to_owned), id, "bit {bit}");
+            }
+        }
+    }
+    assert!(noticed > (whole.len() - first) * 8);
 }
 
 #[tokio::test]

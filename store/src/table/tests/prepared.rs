@@ -1,7 +1,6 @@
 //! A commit in two steps, and what it depends on.
 
-use std::sync::Arc;
-
+use cairn_faults::{Fault, Plan};
 use cairn_schemas::{Partition, Position};
 
 use super::support::*;
@@ -57,12 +56,12 @@ async fn a_commit_on_the_whole_position_is_told_of_every_other() {
 
 #[tokio::test]
 async fn what_was_prepared_is_committed_once_however_often_it_is_published() {
-    for fault in [Fault::Lost, Fault::Landed, Fault::LandedAsExisting] {
+    for fault in [Fault::Before, Fault::After, Fault::ExistsOwn] {
         let opened = memory();
         open(&opened).await;
         // The first put is the file, the second the entry.
-        let store = Arc::new(FaultStore::new(Arc::clone(&opened.store), 1, fault));
-        let ours = open(&over(&opened, store)).await;
+        let (over, _) = struck(&opened, Plan::at_put(1, fault));
+        let ours = open(&over).await;
         let theirs = open(&opened).await;
         let prepared = ours.prepare(vec![events(0, 10)]).await.unwrap();
         ours.publish_prepared(&prepared, &at(0), &at(10), Condition::Whole)

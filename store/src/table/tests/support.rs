@@ -1,10 +1,9 @@
-//! A store that fails on purpose, a clock and ids that the test decides, and
-//! rows whose every place in the log is known.
+//! Tables over a store that fails on purpose, a clock and ids that the test
+//! decides, and rows whose every place in the log is known.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arrow::array::AsArray;
@@ -13,17 +12,12 @@ use arrow::array::{
     TimestampMicrosecondArray, new_null_array,
 };
 use arrow::datatypes::Int64Type;
-use async_trait::async_trait;
+use cairn_faults::{Fault, FaultStore, Plan, Rng, World};
 use cairn_schemas::columns::event_schema;
 use cairn_schemas::{Clock, IdSource, Micros, Partition, Position};
-use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
-};
 
 use crate::objects::Opened;
 use crate::table::names::DataName;
@@ -60,162 +54,37 @@ pub(super) fn clock() -> Arc<TestClock> {
     Arc::new(TestClock(AtomicI64::new(NOON + 3600 * 1_000_000)))
 }
 
-/// What becomes of the put that is hit.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Fault {
-    /// It fails, and nothing lies there.
-    Lost,
-    /// It fails, and lies there nevertheless.
-    Landed,
-    /// It says that another was there first, and lies there: what a client
-    /// sees that repeats a put whose answer was lost.
-    LandedAsExisting,
-}
-
-/// Hits the put with a given number, and those after it where told.
-#[derive(Debug)]
-pub(super) struct FaultStore {
-    inner: Arc<dyn ObjectStore>,
-    puts: AtomicUsize,
-    at: usize,
-    fault: Fault,
-    /// Every put from `at` on is hit.
-    for_ever: bool,
-    /// After the hit nothing answers any more: the process is dead.
-    dies: bool,
-    /// Nothing can be deleted, as in a bucket that locks.
-    locked: bool,
-}
-
-impl FaultStore {
-    pub(super) fn new(inner: Arc<dyn ObjectStore>, at: usize, fault: Fault) -> Self {
-        Self {
-            inner,
-            puts: AtomicUsize::new(0),
-            at,
-            fault,
-            for_ever: false,
-            dies: false,
-            locked: false,
-        }
-    }
-
-    pub(super) fn locked(inner: Arc<dyn ObjectStore>) -> Self {
-        let mut store = Self::new(inner, usize::MAX, Fault::Lost);
-        store.locked = true;
-        store
-    }
-
-    pub(super) fn dying(mut self) -> Self {
-        self.dies = true;
-        self
-    }
-
-    pub(super) fn for_ever(mut self) -> Self {
-        self.for_ever = true;
-        self
-    }
-
-    pub(super) fn puts(&self) -> usize {
-        self.puts.load(Ordering::SeqCst)
-    }
-
-    fn check_alive(&self) -> Result<()> {
-        if self.dies && self.puts() > self.at {
-            return Err(broken());
-        }
-        Ok(())
-    }
-}
-
-fn broken() -> Error {
-    Error::Generic {
-        store: "FaultStore",
-        source: "made to fail".into(),
-    }
-}
-
-impl fmt::Display for FaultStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FaultStore({})", self.inner)
-    }
-}
-
-#[async_trait]
-impl ObjectStore for FaultStore {
-    async fn put_opts(
-        &self,
-        location: &Path,
-        payload: PutPayload,
-        opts: PutOptions,
-    ) -> Result<PutResult> {
-        self.check_alive()?;
-        let number = self.puts.fetch_add(1, Ordering::SeqCst);
-        if number != self.at && !(self.for_ever && number > self.at) {
-            return self.inner.put_opts(location, payload, opts).await;
-        }
-        if self.fault != Fault::Lost {
-            self.inner.put_opts(location, payload, opts).await?;
-        }
-        Err(match self.fault {
-            Fault::LandedAsExisting => Error::AlreadyExists {
-                path: location.to_string(),
-                source: "made to fail".into(),
-            },
-            _ => broken(),
-        })
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        location: &Path,
-        opts: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(location, opts).await
-    }
-
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.check_alive()?;
-        self.inner.get_opts(location, options).await
-    }
-
-    fn delete_stream(
-        &self,
-        locations: BoxStream<'static, Result<Path>>,
-    ) -> BoxStream<'static, Result<Path>> {
-        if self.locked {
-            let denied = locations.and_then(|path| async move {
-                Err(Error::PermissionDenied {
-                    path: path.to_string(),
-                    source: "locked".into(),
-                })
-            });
-            return denied.boxed();
-        }
-        self.inner.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.inner.copy_opts(from, to, options).await
-    }
-}
-
 pub(super) fn memory() -> Opened {
     Opened::new(Arc::new(InMemory::new()), Path::from("tables/history"))
 }
 
-pub(super) fn over(opened: &Opened, store: Arc<dyn ObjectStore>) -> Opened {
-    Opened {
-        store,
+/// The same place over a store on which operations go wrong by `plan`, and that
+/// store. Nothing takes time on it.
+pub(super) fn struck(opened: &Opened, plan: Plan) -> (Opened, FaultStore) {
+    let world = World::over(Arc::clone(&opened.store), false);
+    let store = world.process("struck", plan, &Rng::new(1));
+    let over = Opened {
+        store: Arc::new(store.clone()),
         ..opened.clone()
+    };
+    (over, store)
+}
+
+/// The ways in which a put is done, or not done, and says otherwise.
+pub(super) const FAULTS: [Fault; 5] = [
+    Fault::Before,
+    Fault::After,
+    Fault::ExistsOwn,
+    Fault::DieBefore,
+    Fault::DieAfter,
+];
+
+/// What `act` comes to; `None` where its process dies of it.
+pub(super) async fn alive<T>(store: &FaultStore, act: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        () = store.died() => None,
+        ended = act => Some(ended),
     }
 }
 
