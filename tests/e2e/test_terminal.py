@@ -30,6 +30,7 @@ class Terminal:
                   # Said here: the shell between does not hand a prompt on.
                   "exec env PS1='ready> ' bash --noprofile --norc", env=environment)
         self.see("ready> ")
+        self.runs = 0
 
     def tmux(self, *arguments, env=None):
         done = subprocess.run(["tmux", "-u", "-S", self.socket, *arguments], env=env,
@@ -61,11 +62,14 @@ class Terminal:
     def run(self, *arguments):
         """Types the command; `ended` reads its exit code."""
         self.tmux("clear-history")
-        self.type("clear; " + shlex.join([str(binary()), *map(str, arguments)]) + "; echo \"exit=$?\"")
+        # Numbered: what the run before left may stand there for a while yet.
+        self.runs += 1
+        self.type("clear; " + shlex.join([str(binary()), *map(str, arguments)])
+                  + f"; echo \"exit-{self.runs}=$?\"")
 
     def ended(self):
-        # The typed line has exit=$? and never exit=0.
-        return int(self.see(r"exit=(\d+)", "-S", "-").group(1))
+        # The typed line has exit-1=$? and never exit-1=0.
+        return int(self.see(rf"exit-{self.runs}=(\d+)", "-S", "-").group(1))
 
     def close(self):
         subprocess.run(["tmux", "-S", self.socket, "kill-server"], capture_output=True, timeout=60)
@@ -96,10 +100,10 @@ SLOW = ("SELECT count(*) FROM history a, history b, history c, history d "
 def test_a_long_answer_opens_the_pager_and_a_short_one_does_not(terminal):
     terminal.run("sql", LONG)
     terminal.see("row-000")
-    assert "row-199" not in terminal.screen() and "exit=" not in terminal.screen()
+    assert "row-199" not in terminal.screen() and "exit-1=" not in terminal.screen()
     terminal.press("G")
     terminal.see("row-199")
-    assert "exit=" not in terminal.screen(), "the pager did not stay"
+    assert "exit-1=" not in terminal.screen(), "the pager did not stay"
     terminal.press("q")
     assert terminal.ended() == 0
     assert re.search(r"^200 rows$", terminal.screen(), re.M), terminal.screen()
