@@ -9,6 +9,7 @@ use cairn_schemas::Clock;
 use cairn_schemas::control::Principal;
 use cairn_store::view::Tables;
 use chrono::{DateTime, Utc};
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::{SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
@@ -369,10 +370,13 @@ async fn logical_plan(
         .await
         .map_err(planning)?;
     let calls = gate::verify(&logical)?;
+    let memory = match session.runtime_env().memory_pool.memory_limit() {
+        MemoryLimit::Finite(bytes) => bytes,
+        _ => usize::MAX,
+    };
     let config = session.config_mut();
-    *config = config
-        .clone()
-        .with_batch_size(calls.batch_rows(config.target_partitions()));
+    let rows = calls.batch_rows(config.target_partitions(), memory);
+    *config = config.clone().with_batch_size(rows);
     session.optimize(&logical).map_err(planning)
 }
 

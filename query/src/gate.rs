@@ -303,6 +303,10 @@ fn check_query(query: &Query) -> Result<(), QueryError> {
     }
 }
 
+/// With so much memory, in MiB, a query works on as many rows at a time as suits
+/// the processor.
+const ROOMY: usize = 384;
+
 /// The calls of scalar functions in a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Calls {
@@ -315,9 +319,11 @@ pub(crate) struct Calls {
 impl Calls {
     /// How many rows each of so many partitions should work on at a time. What
     /// calls make of one batch is there at the same time: the more calls, the
-    /// fewer rows.
-    pub(crate) fn batch_rows(self, partitions: usize) -> usize {
+    /// fewer rows. And a merge of spilled rows holds a few batches of each file
+    /// that it merges: the less memory, in bytes, the fewer rows.
+    pub(crate) fn batch_rows(self, partitions: usize, memory: usize) -> usize {
         let most = if self.growing > 0 { 1024 } else { 8192 };
+        let most = ((memory >> 20).saturating_mul(most) / ROOMY).clamp(128, most);
         (131_072 / partitions.max(1) / self.all.max(1)).clamp(128, most)
     }
 

@@ -24,7 +24,11 @@ async fn answer(socket: &mut TcpStream, end: &[u8]) -> String {
     let mut told = Vec::new();
     while !told.ends_with(end) {
         let mut byte = [0];
-        assert_eq!(socket.read(&mut byte).await.unwrap(), 1, "closed without an answer");
+        assert_eq!(
+            socket.read(&mut byte).await.unwrap(),
+            1,
+            "closed without an answer"
+        );
         told.push(byte[0]);
     }
     String::from_utf8(told).unwrap().to_ascii_lowercase()
