@@ -16,6 +16,7 @@ import threading
 import time
 import uuid
 
+import pytest
 from confluent_kafka import KafkaException, Producer
 from deltalake import DeltaTable
 
@@ -37,6 +38,10 @@ REGIONS = ["eu-west-1", "us-east-1", "cn-hangzhou"]
 def short_or_long(short, long):
     """A size, by the form that was asked for."""
     return long if LONG else short
+
+
+# The long form takes its time.
+PATIENT = pytest.mark.timeout(short_or_long(420, 3600))
 
 
 def seeded():

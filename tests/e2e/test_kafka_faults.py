@@ -10,7 +10,9 @@ import time
 
 import pytest
 
-from fleet import Fleet, Load, seeded, short_or_long, wait_for
+from fleet import PATIENT, Fleet, Load, seeded, short_or_long, wait_for
+
+pytestmark = PATIENT
 
 PARTITIONS = 4
 
