@@ -16,6 +16,7 @@ import threading
 import time
 import uuid
 
+import pytest
 from confluent_kafka import KafkaException, Producer
 from deltalake import DeltaTable
 
@@ -37,6 +38,10 @@ REGIONS = ["eu-west-1", "us-east-1", "cn-hangzhou"]
 def short_or_long(short, long):
     """A size, by the form that was asked for."""
     return long if LONG else short
+
+
+# The long form takes its time.
+PATIENT = pytest.mark.timeout(short_or_long(420, 3600))
 
 
 def seeded():
@@ -104,7 +109,7 @@ class Member(Cairn):
 class Fleet:
     """Processes with the same Kafka, group and store. `with Fleet(…) as fleet:` ends them all."""
 
-    def __init__(self, folder, broker, topics, store=None, env=None, arguments=QUICK, intake=None, storage=None):
+    def __init__(self, folder, broker, topics, store=None, env=None, arguments=QUICK, intake_partitions=2, storage=None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.broker = broker
@@ -116,9 +121,9 @@ class Fleet:
         self.store = store
         # Of its own, for topics and groups outlive it on a broker that tests share.
         mark = uuid.uuid4().hex[:8]
-        self.group, self.intake = f"g-{mark}", intake or f"intake-{mark}"
+        self.group, self.intake = f"g-{mark}", f"intake-{mark}"
         self.arguments = ["--store", store, "--kafka", broker.address(), "--group", self.group,
-                          "--kafka-intake-topic", self.intake, "--kafka-intake-partitions", "2",
+                          "--kafka-intake-topic", self.intake, "--kafka-intake-partitions", str(intake_partitions),
                           *itertools.chain.from_iterable(("--topic", t) for t in topics), *arguments]
         self.members = {}
         self._admin = None
