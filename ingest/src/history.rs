@@ -315,6 +315,13 @@ impl History {
         self.recent.lock().run_of(partition, from)
     }
 
+    /// [`Self::run_of`], as far as it is committed. Both are looked at in one
+    /// moment: between two, an incarnation may end, and another process commit
+    /// the same records otherwise.
+    pub fn committed_run_of(&self, partition: &Partition, from: i64) -> Vec<Stretch> {
+        self.recent.lock().committed_run_of(partition, from)
+    }
+
     /// Every event up to now.
     pub fn snapshot(&self) -> TableSnapshot {
         loop {
