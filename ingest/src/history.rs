@@ -230,7 +230,9 @@ impl History {
                 slot.insert(Batch::new(stretches))
             }
         };
-        if batch.since.elapsed() > TOO_OLD {
+        let prepared = batch.prepared.as_ref();
+        let old = prepared.is_some_and(|p| self.table.is_too_old(p));
+        if old || batch.since.elapsed() > TOO_OLD {
             return Ok(Outcome::Overtaken);
         }
         self.commit_quarantine(&batch.stretches).await?;
