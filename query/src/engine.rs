@@ -310,7 +310,7 @@ impl Job {
             while let Some(batch) = rows.next().await {
                 let batch = batch.map_err(|e| QueryError::running(&e))?;
                 for part in output.parts(&batch)? {
-                    if say.send(Said::Rows(part)).await.is_err() {
+                    if say.send(Said::Rows(part?)).await.is_err() {
                         return Ok(());
                     }
                 }

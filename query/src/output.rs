@@ -64,8 +64,12 @@ impl Output {
         }
     }
 
-    /// The batch, in one piece or more.
-    pub(crate) fn parts(&mut self, batch: &RecordBatch) -> Result<Vec<RecordBatch>, QueryError> {
+    /// The batch, in one piece or more. Each is made when it is asked for, so
+    /// that no more of them lie about than have a taker.
+    pub(crate) fn parts<'a>(
+        &'a mut self,
+        batch: &'a RecordBatch,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, QueryError>> + Send + 'a, QueryError> {
         self.rows += batch.num_rows() as u64;
         if self.max_rows.is_some_and(|most| self.rows > most) {
             return Err(
@@ -74,20 +78,16 @@ impl Output {
             );
         }
         let schema = plain_schema(&batch.schema());
-        let mut parts = Vec::with_capacity(1);
-        let (mut start, mut size) = (0, 0);
-        for row in 0..batch.num_rows() {
-            let more = text_of(batch, row);
-            if size + more > PIECE && row > start {
-                parts.push(self.plain(&schema, &batch.slice(start, row - start))?);
-                (start, size) = (row, 0);
+        let mut start = 0;
+        Ok(std::iter::from_fn(move || {
+            let rows = piece_rows(batch, start);
+            if rows == 0 {
+                return None;
             }
-            size += more;
-        }
-        if start < batch.num_rows() {
-            parts.push(self.plain(&schema, &batch.slice(start, batch.num_rows() - start))?);
-        }
-        Ok(parts)
+            let piece = batch.slice(start, rows);
+            start += rows;
+            Some(self.plain(&schema, &piece))
+        }))
     }
 
     fn plain(
@@ -151,6 +151,20 @@ fn plain_array(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> 
         })
         .collect();
     Ok(Arc::new(texts))
+}
+
+/// How many rows from `start` on make a piece: one at least, where there are any.
+fn piece_rows(batch: &RecordBatch, start: usize) -> usize {
+    let mut size = 0;
+    let fits = |row: &usize| {
+        size += text_of(batch, *row);
+        size <= PIECE
+    };
+    let left = batch.num_rows() - start;
+    (start..batch.num_rows())
+        .take_while(fits)
+        .count()
+        .max(left.min(1))
 }
 
 /// How many bytes of text a row holds or its views stand for.

@@ -60,11 +60,16 @@ GREEDY = [
     "SELECT string_agg(raw, ',') FROM history a",
     "SELECT user_agent, string_agg(raw || user_agent, ',') FROM history GROUP BY user_agent",
     "SELECT array_agg(repeat(raw, 4)) FROM history",
-    "SELECT repeat(raw, 8) AS x FROM history ORDER BY x DESC",
-    "SELECT x, count(*) FROM (SELECT repeat(raw, 8) AS x FROM history) GROUP BY x",
+    "SELECT repeat(raw, 4) AS x FROM history ORDER BY x DESC",
+    "SELECT x, count(*) FROM (SELECT repeat(raw, 4) AS x FROM history) GROUP BY x",
     "SELECT a.raw || b.raw AS x FROM history a JOIN history b ON a.event_name = b.event_name ORDER BY x",
     "SELECT * FROM history a CROSS JOIN history b",
+    columns("raw || '#'", 12),
+    "SELECT raw, row_number() OVER (ORDER BY user_agent) AS n FROM history",
 ]
+
+FORMS = ["application/x-ndjson", "application/json", "text/csv",
+         "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"]
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +87,8 @@ def test_many_growing_queries_stay_within_the_memory_for_queries(server):
     (pathlib.Path("/proc") / str(server.process.pid) / "clear_refs").write_text("5")
     outcomes, lock = [], threading.Lock()
 
-    def ask(query, slow):
-        with server_session(server, query) as answer:
+    def ask(query, form, slow):
+        with server_session(server, query, form) as answer:
             code = "ok"
             if answer.status_code != 200:
                 code = answer.json()["error"]["code"]
@@ -102,8 +107,8 @@ def test_many_growing_queries_stay_within_the_memory_for_queries(server):
             with lock:
                 outcomes.append(code)
 
-    threads = [threading.Thread(target=ask, args=(query, n % 2 == 0))
-               for n in range(3) for query in GREEDY]
+    threads = [threading.Thread(target=ask, args=(query, FORMS[(n + i) % len(FORMS)], (n + i) % 2 == 0))
+               for n in range(3) for i, query in enumerate(GREEDY)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -122,17 +127,17 @@ def test_many_growing_queries_stay_within_the_memory_for_queries(server):
 SLACK = 256 * MIB
 
 
-def server_session(server, query):
+def server_session(server, query, form):
     import requests
     session = requests.Session()
     session.trust_env = False
     return session.post(f"{server.url}/v1/sql", json={"query": query}, stream=True, timeout=WITHIN,
-                        headers={"Authorization": f"Bearer {server.admin}", "Accept": "application/x-ndjson"})
+                        headers={"Authorization": f"Bearer {server.admin}", "Accept": form})
 
 
-SORT = "SELECT event_id FROM (SELECT event_id, repeat(user_agent, 8) AS x FROM history WHERE event_id LIKE 'm-%') ORDER BY x"
+SORT = "SELECT event_id FROM (SELECT event_id, repeat(user_agent, 5) AS x FROM history WHERE event_id LIKE 'm-%') ORDER BY x"
 GROUPS = ("SELECT count(*) AS n FROM (SELECT x, count(*) FROM "
-          "(SELECT repeat(user_agent, 8) AS x FROM history WHERE event_id LIKE 'm-%') GROUP BY x)")
+          "(SELECT repeat(user_agent, 5) AS x FROM history WHERE event_id LIKE 'm-%') GROUP BY x)")
 
 
 def test_a_sort_and_an_aggregation_larger_than_memory_spill(server):

@@ -8,6 +8,7 @@ pub mod error;
 pub mod events;
 pub mod formats;
 pub mod ops;
+pub mod rest;
 pub mod sources;
 pub mod sql;
 pub mod tokens;
@@ -76,6 +77,7 @@ pub fn router(app: Shared) -> Router {
         })
         .layer(DefaultBodyLimit::max(SMALL_BODY))
         .layer(map_response(one_form))
+        .layer(from_fn(rest::taken))
         .with_state(app)
 }
 
