@@ -118,7 +118,7 @@ def test_46_both_are_killed_at_random(fleet, kafka, chance):
     one, two = fleet.member("one"), fleet.member("two")
     start_together(one, two)
     one.trail("writes", "--rw", "Write")
-    load = Load(kafka, fleet.topic, PARTITIONS, chance, pause=short_or_long(0.02, 0.005), batch=short_or_long(5, 30))
+    load = Load(kafka, fleet.topic, PARTITIONS, chance, batch=short_or_long(5, 10))
     load.start()
     kills = 0
     while kills < short_or_long(20, 200):
