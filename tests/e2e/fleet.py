@@ -16,6 +16,7 @@ import threading
 import time
 import uuid
 
+import pytest
 from confluent_kafka import KafkaException, Producer
 from deltalake import DeltaTable
 
@@ -23,7 +24,7 @@ import independent
 from cairn import Cairn, event
 
 # Bounds, so that nothing hangs for ever.
-SETTLE_WITHIN = 120
+SETTLE_WITHIN = 120 if os.environ.get("CAIRN_TEST_KAFKA") != "long" else 900
 
 LONG = os.environ.get("CAIRN_TEST_KAFKA") == "long"
 
@@ -39,6 +40,10 @@ def short_or_long(short, long):
     return long if LONG else short
 
 
+# The long form takes its time.
+PATIENT = pytest.mark.timeout(short_or_long(420, 3600))
+
+
 def seeded():
     """A source of chance, and its seed, printed."""
     seed = int(os.environ.get("CAIRN_TEST_SEED", random.randrange(1 << 30)))
@@ -47,7 +52,7 @@ def seeded():
 
 
 def wait_for(condition, what, within=SETTLE_WITHIN, every=0.2):
-    """Returns what `condition` says once that is true; says what was `last` seen where it never is."""
+    """Returns what `condition` says once that is true; fails with `what` where it never is."""
     end = time.monotonic() + within
     while True:
         said = condition()
@@ -104,7 +109,7 @@ class Member(Cairn):
 class Fleet:
     """Processes with the same Kafka, group and store. `with Fleet(…) as fleet:` ends them all."""
 
-    def __init__(self, folder, broker, topics, store=None, env=None, arguments=QUICK, intake=None, storage=None):
+    def __init__(self, folder, broker, topics, store=None, env=None, arguments=QUICK, intake_partitions=2, storage=None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.broker = broker
@@ -116,9 +121,9 @@ class Fleet:
         self.store = store
         # Of its own, for topics and groups outlive it on a broker that tests share.
         mark = uuid.uuid4().hex[:8]
-        self.group, self.intake = f"g-{mark}", intake or f"intake-{mark}"
+        self.group, self.intake = f"g-{mark}", f"intake-{mark}"
         self.arguments = ["--store", store, "--kafka", broker.address(), "--group", self.group,
-                          "--kafka-intake-topic", self.intake, "--kafka-intake-partitions", "2",
+                          "--kafka-intake-topic", self.intake, "--kafka-intake-partitions", str(intake_partitions),
                           *itertools.chain.from_iterable(("--topic", t) for t in topics), *arguments]
         self.members = {}
         self._admin = None

@@ -203,6 +203,9 @@ def test_a_topic_that_suspends_stops_at_a_bad_record_until_it_is_accepted(source
     listed = cairn.cli("source", "list").out
     assert name in listed and "stopped" in listed and "no event" in listed
     assert source.sql("event_id", "strict", "log_partition = 0") == [{"event_id": "s-0"}]
+    # Who waits for everything is told what it waits for.
+    refused = cairn.cli("flush", codes=range(1, 100)).err
+    assert name in refused and "is stopped" in refused and "cairn source list" in refused
     cairn.cli("source", "accept", name, 1)
     source.read_to("strict", 3)
     assert [r["event_id"] for r in source.sql("event_id", "strict", "log_partition = 0")] == ["s-0", "s-2"]

@@ -10,7 +10,9 @@ import time
 
 import pytest
 
-from fleet import Fleet, Load, seeded, short_or_long, wait_for
+from fleet import PATIENT, Fleet, Load, seeded, short_or_long, wait_for
+
+pytestmark = PATIENT
 
 PARTITIONS = 4
 
@@ -90,12 +92,33 @@ def test_24_25_started_together_and_one_stands_still_beyond_its_session(fleet, k
     fleet.stop()
 
 
+def test_26_a_process_that_got_nothing_holds_nobody_up(kafka, tmp_path, chance):
+    """There are more processes than partitions. Who has none must go along with each change, and take over."""
+    topic = kafka.create_topic()
+    with Fleet(tmp_path / "fleet", kafka, [topic], intake_partitions=1) as fleet:
+        one, two, three = fleet.start("one"), fleet.start("two"), fleet.member("three")
+        load = Load(kafka, topic, 1, chance).send(20)
+        members = [one, two]
+        wait_for(lambda: sum(len(m.owned(topic)) for m in members) == 1, "nobody reads")
+        three.start()
+        members.append(three)
+        while len(members) > 1:
+            wait_for(lambda: sum(len(m.owned(topic)) for m in members) == 1, "nobody reads any more")
+            owner = next(m for m in members if m.owned(topic))
+            load.send(20)
+            owner.kill()
+            members.remove(owner)
+        load.send(20)
+        fleet.check(load.finish(), *members)
+        fleet.stop()
+
+
 def test_46_both_are_killed_at_random(fleet, kafka, chance):
     """Twenty kills, long: 200; of one or of both, often before they are ready."""
     one, two = fleet.member("one"), fleet.member("two")
     start_together(one, two)
     one.trail("writes", "--rw", "Write")
-    load = Load(kafka, fleet.topic, PARTITIONS, chance, pause=short_or_long(0.02, 0.005), batch=short_or_long(5, 30))
+    load = Load(kafka, fleet.topic, PARTITIONS, chance, batch=short_or_long(5, 10))
     load.start()
     kills = 0
     while kills < short_or_long(20, 200):

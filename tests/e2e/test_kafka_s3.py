@@ -7,9 +7,11 @@ import time
 
 import pytest
 
-from fleet import QUICK, Fleet, Load, seeded, short_or_long, wait_for
+from fleet import PATIENT, QUICK, Fleet, Load, seeded, short_or_long, wait_for
 from stores import BUCKET, KEYS, REGION, Moto
 from test_s3_real import Edge
+
+pytestmark = PATIENT
 
 PARTITIONS = 4
 
@@ -49,14 +51,14 @@ def test_35_46_the_bucket_s_server_dies_and_stands_still(kafka, versitygw, tmp_p
         one, two, query = spread(fleet, "one", "two", "query")
         load = Load(kafka, topic, PARTITIONS, chance, padding=2000, batch=10)
         load.start()
-        for number in range(short_or_long(1, 10)):
+        for _ in range(short_or_long(1, 4)):
             time.sleep(1 + chance.random() * 2)
             versitygw.kill()
-            time.sleep(chance.random() * short_or_long(4, 60))
+            time.sleep(chance.random() * short_or_long(4, 20))
             versitygw.start()
             time.sleep(1 + chance.random() * 2)
             versitygw.pause()
-            time.sleep(chance.random() * short_or_long(4, 60))
+            time.sleep(chance.random() * short_or_long(4, 20))
             two.kill()
             versitygw.resume()
             two.start()
@@ -64,7 +66,7 @@ def test_35_46_the_bucket_s_server_dies_and_stands_still(kafka, versitygw, tmp_p
         versitygw.kill()
         load.finish()
         load.send(short_or_long(8_000, 150_000))
-        time.sleep(short_or_long(3, 120))
+        time.sleep(short_or_long(3, 60))
         versitygw.start()
         book = load.finish()
         size = sum(len(t) for t in book.texts.values())

@@ -3,8 +3,10 @@
 import time
 import uuid
 
-from fleet import Book, Fleet, Load, compare, asked, seeded, short_or_long, wait_for
 import independent
+from fleet import PATIENT, Book, Fleet, Load, asked, compare, seeded, short_or_long, wait_for
+
+pytestmark = PATIENT
 
 PARTITIONS = 4
 
@@ -99,8 +101,9 @@ def test_what_one_process_revokes_the_other_refuses(kafka, tmp_path):
         auditor = one.token("auditor", ["111111111111"], name="a-" + uuid.uuid4().hex[:4])
 
         def status():
-            return two.ask("SELECT count(*) FROM history", token=auditor).status_code
+            return two.http("GET", "/v1/whoami", token=auditor).status_code
         wait_for(lambda: status() == 200, "the other process does not learn of a token")
+        assert two.ask("SELECT count(*) FROM history", token=auditor).status_code == 200
         tokens = one.http("GET", "/v1/tokens", check=200).json()["tokens"]
         wanted = next(t["id"] for t in tokens if (t["name"] or "").startswith("a-"))
         one.cli("token", "revoke", wanted)

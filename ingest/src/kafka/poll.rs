@@ -44,6 +44,9 @@ pub(super) struct Poller {
     /// Counts what the group says.
     round: u64,
     group: Vec<(String, i32)>,
+    /// The group has given this process a part, which may be empty: librdkafka
+    /// takes no part in the next sharing out before that is assigned.
+    given: bool,
     /// Until when the partitions that were taken away are held.
     revoke_by: Option<Instant>,
     paused: bool,
@@ -75,6 +78,7 @@ impl Poller {
             batch: Batch::default(),
             round: 0,
             group: Vec::new(),
+            given: false,
             revoke_by: None,
             paused: false,
         }
@@ -146,7 +150,9 @@ impl Poller {
                 .set_offset(Offset::Offset(track.next))
                 .map_err(|error| error.to_string())?;
         }
-        if !self.group.is_empty() {
+        // An assignment of nothing has to be taken too: librdkafka waits for that
+        // before it goes along with the next change, and the whole group for it.
+        if self.given {
             let assigned = self.queue.consumer().assign(&list);
             assigned.map_err(|error| error.to_string())?;
         }
@@ -288,6 +294,7 @@ impl Poller {
         );
         self.round += 1;
         self.halt_tracks();
+        self.given = assign;
         if assign {
             self.board.rebalanced();
             self.group = partitions;

@@ -358,7 +358,7 @@ pub fn partition_of(status: &PartitionStatus) -> Partition {
 }
 
 /// A reason in one sentence.
-fn told_of(reason: &StoppedReason) -> String {
+pub fn told_of(reason: &StoppedReason) -> String {
     match reason {
         StoppedReason::Gap { from, to } => format!(
             "the records at the offsets {from} to {} were gone before they were read",
