@@ -230,7 +230,9 @@ impl History {
                 slot.insert(Batch::new(stretches))
             }
         };
-        if batch.since.elapsed() > TOO_OLD {
+        let prepared = batch.prepared.as_ref();
+        let old = prepared.is_some_and(|p| self.table.is_too_old(p));
+        if old || batch.since.elapsed() > TOO_OLD {
             return Ok(Outcome::Overtaken);
         }
         self.commit_quarantine(&batch.stretches).await?;
@@ -313,6 +315,13 @@ impl History {
     /// them without a gap.
     pub fn run_of(&self, partition: &Partition, from: i64) -> Vec<Stretch> {
         self.recent.lock().run_of(partition, from)
+    }
+
+    /// [`Self::run_of`], as far as it is committed. Both are looked at in one
+    /// moment: between two, an incarnation may end, and another process commit
+    /// the same records otherwise.
+    pub fn committed_run_of(&self, partition: &Partition, from: i64) -> Vec<Stretch> {
+        self.recent.lock().committed_run_of(partition, from)
     }
 
     /// Every event up to now.

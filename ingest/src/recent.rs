@@ -240,6 +240,15 @@ impl Recent {
         run
     }
 
+    /// [`Self::run_of`], as far as it lies in files as it is held here. What is
+    /// open may yet be let go, and be judged otherwise by whoever reads it then.
+    pub fn committed_run_of(&self, partition: &Partition, from: i64) -> Vec<Stretch> {
+        let committed = self.committed.of(partition);
+        let mut run = self.run_of(partition, from);
+        run.retain(|s| s.next <= committed);
+        run
+    }
+
     /// Rows and bytes that are not in files yet.
     pub fn open_size(&self) -> (usize, usize) {
         (self.open_rows, self.open_bytes)

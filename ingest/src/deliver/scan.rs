@@ -75,11 +75,8 @@ impl Follower {
     /// memory does not have the next ones.
     async fn scan_memory(&self, partition: &Partition, from: i64, goal: i64) -> bool {
         let mut at = from;
-        for stretch in self.history.run_of(partition, from) {
-            // What is open may yet be let go.
-            if stretch.next > self.history.committed().of(partition) {
-                break;
-            }
+        // What is open may yet be let go.
+        for stretch in self.history.committed_run_of(partition, from) {
             {
                 let trail = self.trail.read().await;
                 let taken = select_batch(&trail, &stretch.rows).into_iter().collect();

@@ -44,7 +44,8 @@ pub(super) struct Poller {
     /// Counts what the group says.
     round: u64,
     group: Vec<(String, i32)>,
-    /// Whether the group has given, be it nothing, and not taken away since.
+    /// The group has given this process a part, which may be empty: librdkafka
+    /// takes no part in the next sharing out before that is assigned.
     given: bool,
     /// Until when the partitions that were taken away are held.
     revoke_by: Option<Instant>,

@@ -90,6 +90,11 @@ pub enum RuleError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A name that the processes' own logs have in history.
+    #[error(
+        "kafka: a topic named {0:?} would be taken for one of Cairn's own logs; give it another name"
+    )]
+    Own(String),
     /// Two rules for one topic.
     #[error("kafka: the topic {0:?} has two rules, leave one")]
     Twice(String),
@@ -106,7 +111,8 @@ pub struct Rules {
 impl Rules {
     /// # Errors
     ///
-    /// A name that no topic has, a pattern that is none, a topic named twice.
+    /// A name that no topic has, or that is Cairn's own, a pattern that is none,
+    /// a topic named twice.
     pub fn new(rules: &[TopicRule], intake: Option<&str>) -> Result<Self, RuleError> {
         let mut out = Self {
             names: Vec::new(),
@@ -117,6 +123,10 @@ impl Rules {
             && !is_name(name)
         {
             return Err(RuleError::Name(name.to_owned()));
+        }
+        let named = rules.iter().map(|rule| rule.topic.as_str());
+        if let Some(own) = named.chain(intake).find(|name| is_own(name)) {
+            return Err(RuleError::Own(own.to_owned()));
         }
         for rule in rules {
             if rule.topic.starts_with('^') {
@@ -141,7 +151,7 @@ impl Rules {
     /// The rule of `topic`: the one of its name, else the first pattern that
     /// fits. Kafka's own topics and the intake topic have none.
     pub fn of(&self, topic: &str) -> Option<&TopicRule> {
-        if topic.starts_with("__") || self.is_intake(topic) {
+        if topic.starts_with("__") || is_own(topic) || self.is_intake(topic) {
             return None;
         }
         let named = self.names.iter().find(|rule| rule.topic == topic);
@@ -175,6 +185,13 @@ impl Rules {
         let names = self.names.iter().map(|rule| rule.topic.as_str());
         names.chain(self.intake.as_deref())
     }
+}
+
+/// Whether an embedded log may be called so: its partition and the topic's
+/// would be one, and each would take the other's offsets for its own.
+fn is_own(name: &str) -> bool {
+    let hex = |id: &str| id.len() == 12 && id.bytes().all(|b| b.is_ascii_hexdigit());
+    name == "log" || name.strip_prefix("log-").is_some_and(hex)
 }
 
 fn is_name(name: &str) -> bool {

@@ -105,3 +105,25 @@ fn a_place_inside_a_stretch_cuts_it() {
         (4, 10, 6)
     );
 }
+
+#[test]
+fn what_is_open_is_not_given_out_as_committed() {
+    let own = Partition::embedded();
+    let mut recent = Recent::new(at(10));
+    recent.own([own.clone()].into());
+    recent.push(stretch(10, 12));
+    recent.seal();
+    recent.push(stretch(12, 15));
+    let given = |recent: &Recent| {
+        let run = recent.committed_run_of(&own, 10);
+        run.iter().map(|s| (s.first, s.next)).collect::<Vec<_>>()
+    };
+    assert_eq!(given(&recent), [], "nothing is committed");
+    recent.committed(&at(12));
+    assert_eq!(given(&recent), [(10, 12)]);
+    // What another process commits of the same records is not what is held.
+    recent.others_at(&at(15));
+    assert_eq!(given(&recent), [(10, 12)]);
+    recent.committed(&at(15));
+    assert_eq!(given(&recent), [(10, 12), (12, 15)]);
+}

@@ -122,3 +122,37 @@ async fn history_alone_says_where_to_begin() {
         assert_eq!(world.history.lock().offsets(&topic, 0), each(begin, 1000));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a broker"]
+async fn a_member_that_got_nothing_takes_over_all_the_same() {
+    let topic = unique("spare");
+    create(&topic, 1).await;
+    produce(&topic, 0, 0, 100).await;
+    let (world, group) = (Arc::new(World::default()), unique("g"));
+    let two = [(); 2].map(|()| Member::new(&world, &options(&group, &[&topic])));
+    let boards = [0, 1].map(|n| Arc::clone(two[n].handle.board()));
+    let mut running = two.map(|member| Some(member.spawn()));
+    let shares = || [0, 1].map(|n| boards[n].status());
+    wait("both are members, and one has the partition", || {
+        let rebalanced = shares().iter().all(|s| s.rebalances > 0);
+        rebalanced && world.history.lock().at(&topic, 0) == 100
+    })
+    .await;
+    // The group has settled when nothing changes any more.
+    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    let owner = usize::from(shares()[0].partitions.is_empty());
+    let stopped = running[owner].take().unwrap().stop().await;
+    let handle = stopped.handle.clone();
+    drop(stopped);
+    in_time("the owner leaves", handle.closed()).await;
+    produce(&topic, 0, 1000, 100).await;
+    wait("the other reads on", || {
+        world.history.lock().at(&topic, 0) == 200
+    })
+    .await;
+    let other = running[1 - owner].take().unwrap().stop().await;
+    assert_eq!(other.owned.len(), 1);
+    let history = world.history.lock();
+    assert_eq!(history.offsets(&topic, 0), each(0, 200));
+}

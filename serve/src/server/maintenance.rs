@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use cairn_schemas::{Partition, Position};
 use cairn_store::table::{CompactPolicy, Table, TableError, VacuumGrace};
@@ -123,11 +122,12 @@ async fn keep(app: &Shared, table: &Table, days: Option<u32>) -> Result<(), Tabl
     }
     let grace = VacuumGrace {
         removed: app.settings.history.vacuum_grace,
+        // Far more than a writer's files may wait for their commit.
         orphans: app
             .settings
             .history
             .vacuum_grace
-            .max(Duration::from_secs(86_400)),
+            .max(VacuumGrace::default().orphans),
     };
     table.vacuum(grace).await?;
     Ok(())

@@ -126,7 +126,7 @@ impl Table {
         let id = self.ids.hex128();
         let fenced = head.state.txns.get(MAINTENANCE).copied();
         let done = self
-            .publish(&mut head, &id, &Made::new(), |state| {
+            .publish(&mut head, &id, &Made::new(self.clock.as_ref()), |state| {
                 self.check_fence(state, fenced)?;
                 let mut actions: Vec<Value> = old
                     .iter()

@@ -18,10 +18,9 @@ use cairn_schemas::{Micros, Position};
 use deltalake_core::kernel::Add;
 use object_store::{ObjectStoreExt, PutPayload};
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::error::TableError;
-use super::landed::Made;
+use super::landed::{Made, Since};
 use super::log;
 use super::names::DataName;
 use super::parquet::{Encoded, encode};
@@ -74,7 +73,7 @@ pub struct Prepared {
     id: String,
     now: Micros,
     adds: Vec<Add>,
-    made: Made,
+    pub(super) made: Made,
     ranges: Vec<OffsetRange>,
 }
 
@@ -122,7 +121,7 @@ impl Table {
             id: self.ids.hex128(),
             now: self.clock.now(),
             adds: Vec::new(),
-            made: Made::new(),
+            made: Made::new(self.clock.as_ref()),
             ranges: Vec::new(),
         };
         let files = self.encode_rows(rows).await?;
@@ -351,7 +350,7 @@ impl Table {
             if self.has_landed(&head.state, id, made).await? {
                 return Ok(());
             }
-            if made.is_old() {
+            if made.is_old(self.clock.as_ref()) {
                 // A process that slept for days may list what the vacuum has
                 // taken for an orphan meanwhile. The next try makes its own.
                 let slept = "its files were written too long ago to be sure of them";
@@ -395,7 +394,7 @@ impl Table {
 
     /// Reads the table anew where its state was last confirmed too long ago.
     async fn confirm(&self, head: &mut Head) -> Result<(), TableError> {
-        if head.seen.elapsed() < CONFIRMED {
+        if head.seen.elapsed(self.clock.as_ref()) < CONFIRMED {
             return Ok(());
         }
         self.reload(head).await
@@ -420,17 +419,17 @@ impl Table {
             self.pause(tries).await;
         };
         head.state = state;
-        head.seen = Instant::now();
+        head.seen = Since::now(self.clock.as_ref());
         Ok(())
     }
 
     /// Takes in what others have committed.
     pub(super) async fn catch_up(&self, head: &mut Head) -> Result<(), TableError> {
-        if head.seen.elapsed() >= CONFIRMED {
+        if head.seen.elapsed(self.clock.as_ref()) >= CONFIRMED {
             return self.reload(head).await;
         }
         self.log.follow(&mut head.state).await?;
-        head.seen = Instant::now();
+        head.seen = Since::now(self.clock.as_ref());
         super::check(&self.spec, &head.state)
     }
 

@@ -107,7 +107,7 @@ impl Table {
         // (1) The new files. A crash after it leaves objects that nothing
         // lists; the vacuum removes them.
         let mut adds: Vec<Value> = Vec::new();
-        let mut made = Made::new();
+        let mut made = Made::new(self.clock.as_ref());
         for file in encoded {
             let add = self.put_file(file, &mut made, &id, now, false).await?;
             adds.push(json!({ "add": add }));

@@ -7,12 +7,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use cairn_schemas::{Clock, Micros};
 use object_store::ObjectStoreExt;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::age::MAINTENANCE;
-use super::commit::CONFIRMED;
+use super::commit::{CONFIRMED, Prepared};
 use super::error::TableError;
 use super::state::State;
 use super::{Head, Table};
@@ -21,30 +22,61 @@ use super::{Head, Table};
 /// spares orphans, [`super::VacuumGrace::orphans`].
 const FILES_WAIT: Duration = Duration::from_secs(24 * 3600);
 
+/// A moment from which the time that passed is told by the clock that says more
+/// of two: the steady one stands still while the machine is suspended, and the
+/// wall clock may be set back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Since {
+    steady: Instant,
+    wall: Micros,
+}
+
+impl Since {
+    pub(super) fn now(clock: &dyn Clock) -> Self {
+        Self {
+            steady: Instant::now(),
+            wall: clock.now(),
+        }
+    }
+
+    pub(super) fn elapsed(&self, clock: &dyn Clock) -> Duration {
+        let wall = clock.now().0.saturating_sub(self.wall.0);
+        let wall = Duration::from_micros(u64::try_from(wall).unwrap_or(0));
+        self.steady.elapsed().max(wall)
+    }
+}
+
 /// The objects of a commit that is not in the log yet.
 #[derive(Debug)]
 pub(super) struct Made {
     /// When the first was begun.
-    pub(super) since: Instant,
+    pub(super) since: Since,
     /// By path; the bytes are kept until the commit is through.
     pub(super) files: Vec<(String, Bytes)>,
 }
 
 impl Made {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(clock: &dyn Clock) -> Self {
         Self {
-            since: Instant::now(),
+            since: Since::now(clock),
             files: Vec::new(),
         }
     }
 
     /// Whether the vacuum may take them for orphans before their commit lands.
-    pub(super) fn is_old(&self) -> bool {
-        !self.files.is_empty() && self.since.elapsed() >= FILES_WAIT
+    pub(super) fn is_old(&self, clock: &dyn Clock) -> bool {
+        !self.files.is_empty() && self.since.elapsed(clock) >= FILES_WAIT
     }
 }
 
 impl Table {
+    /// Whether the files of `prepared` were written so long ago that they may be
+    /// gone: they are not published any more, and the rows have to be prepared
+    /// anew, once it is known that they have not landed.
+    pub fn is_too_old(&self, prepared: &Prepared) -> bool {
+        prepared.made.is_old(self.clock.as_ref())
+    }
+
     /// Whether the commit `id` is in `state` already: a put that was given up
     /// may land while its process stands still. Its files are made sure of.
     pub(super) async fn has_landed(
@@ -56,7 +88,7 @@ impl Table {
         let known =
             |path: &String| state.files.contains_key(path) || state.removed.contains_key(path);
         let landed = state.has_landed(id) || made.files.iter().any(|(path, _)| known(path));
-        if landed && made.is_old() {
+        if landed && made.is_old(self.clock.as_ref()) {
             for (path, bytes) in &made.files {
                 self.restore(state, path, bytes).await?;
             }
@@ -73,8 +105,8 @@ impl Table {
         lines: &[Value],
         made: &Made,
     ) -> Result<(), TableError> {
-        if head.seen.elapsed() < CONFIRMED {
-            head.seen = Instant::now();
+        if head.seen.elapsed(self.clock.as_ref()) < CONFIRMED {
+            head.seen = Since::now(self.clock.as_ref());
             return Ok(());
         }
         self.reload(head).await?;

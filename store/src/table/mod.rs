@@ -44,7 +44,6 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use parking_lot::RwLock;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 use url::Url;
 
 pub use age::{ExpireReport, VacuumGrace, VacuumReport};
@@ -57,6 +56,7 @@ pub use spec::{ParquetOptions, TableOptions, TableSpec};
 
 use crate::objects::{DurableLocal, Opened, is_scratch, scratch};
 use crate::view::DataFile;
+use landed::Since;
 use log::DeltaLog;
 use names::DataNames;
 use state::State;
@@ -99,7 +99,7 @@ pub struct Table {
 struct Head {
     state: State,
     /// When the store last said that nothing stands after `state`.
-    seen: Instant,
+    seen: Since,
     /// The version at which the log was last cleaned.
     cleaned: i64,
 }
@@ -163,7 +163,7 @@ impl Table {
             head: tokio::sync::Mutex::new(Head {
                 cleaned: 0,
                 state,
-                seen: Instant::now(),
+                seen: Since::now(clock.as_ref()),
             }),
             shown: RwLock::new(shown),
             denied: AtomicU64::new(0),

@@ -21,6 +21,8 @@ fn the_name_beats_the_pattern_and_the_first_pattern_the_next() {
     assert_eq!(account("intake"), None, "the intake topic has no rule");
     assert!(rules.reads("intake") && rules.is_intake("intake"));
     assert!(!rules.reads("__consumer_offsets"));
+    assert!(!rules.reads("log") && !rules.reads("log-0123456789ab"));
+    assert!(rules.reads("logs") && rules.reads("log-of-the-door"));
 }
 
 #[test]
@@ -37,4 +39,9 @@ fn rules_that_make_no_sense_are_refused() {
     assert!(matches!(new(&["a"], Some("a")), Err(RuleError::Twice(_))));
     assert!(matches!(new(&[], Some("a/b")), Err(RuleError::Name(_))));
     assert!(new(&["^a", "a"], Some("b")).is_ok());
+    let own = cairn_schemas::Partition::embedded().source;
+    assert!(matches!(new(&[&own], None), Err(RuleError::Own(_))));
+    assert!(matches!(new(&["a"], Some(&own)), Err(RuleError::Own(_))));
+    let other = "log-0123456789ab";
+    assert!(matches!(new(&[other], None), Err(RuleError::Own(_))));
 }

@@ -11,7 +11,9 @@ use object_store::{ObjectStoreExt, PutPayload};
 use super::locked::locked;
 use super::support::*;
 use crate::objects::Opened;
-use crate::table::{CompactPolicy, Table, TableError, TableOptions, TableSpec, VacuumGrace};
+use crate::table::{
+    CompactPolicy, Condition, Table, TableError, TableOptions, TableSpec, VacuumGrace,
+};
 
 /// A table whose clock is `clock`, with ten rows of each of `days` days that
 /// end today.
@@ -78,7 +80,11 @@ async fn expired_files_go_and_their_objects_after_the_grace() {
         .unwrap();
     assert_eq!(old.iter().map(|b| b.num_rows()).sum::<usize>(), 10);
 
-    clock.0.fetch_add(7 * 3600 * 1_000_000, Ordering::SeqCst);
+    for _ in 0..8 {
+        // Not so long that the table is read anew.
+        clock.0.fetch_add(3599 * 1_000_000, Ordering::SeqCst);
+        table.refresh().await.unwrap();
+    }
     let gone = table.vacuum(VacuumGrace::default()).await.unwrap();
     assert_eq!(gone.removed, 2);
     assert_eq!(objects(&opened).await, 3);
@@ -213,4 +219,42 @@ async fn the_logs_old_entries_go_and_the_table_opens_from_the_checkpoint() {
         .await
         .unwrap();
     assert_eq!(rows(&open(&opened).await).await, expected(70));
+}
+
+#[tokio::test]
+async fn a_machine_that_was_suspended_commits_nowhere_in_the_past() {
+    let (opened, clock) = (memory(), clock());
+    let ours = aged(&opened, &clock, 0).await;
+    // While the machine is suspended its steady clock stands still. Others
+    // commit the same records, and the log lets go of what is old.
+    let theirs = open(&opened).await;
+    for n in 0..6 {
+        let (from, to) = (at(n * 10), at(n * 10 + 10));
+        let rows = events(n * 10, n * 10 + 10);
+        theirs.commit(vec![rows], &from, &to).await.unwrap();
+    }
+    for version in 0..6 {
+        let entry = opened.prefix.clone().join("_delta_log");
+        let entry = entry.join(format!("{version:020}.json"));
+        opened.store.delete(&entry).await.unwrap();
+    }
+    clock.0.fetch_add(2 * DAY, Ordering::SeqCst);
+    let told = ours.commit(vec![events(0, 10)], &at(0), &at(10)).await;
+    assert!(
+        matches!(&told, Err(TableError::Conflict { at: there }) if *there == at(60)),
+        "{told:?}"
+    );
+    assert_eq!(rows(&open(&opened).await).await, expected(60));
+
+    // Nor does it list files that the vacuum may have taken for orphans.
+    let late = ours.prepare(vec![events(60, 70)]).await.unwrap();
+    clock.0.fetch_add(2 * DAY, Ordering::SeqCst);
+    let told = ours
+        .publish_prepared(&late, &at(60), &at(70), Condition::Whole)
+        .await;
+    assert!(
+        matches!(&told, Err(TableError::Unavailable { .. })),
+        "{told:?}"
+    );
+    assert!(ours.is_too_old(&late));
 }
