@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -348,6 +349,22 @@ def test_derived_files_may_be_deleted(cairn):
 
 def newest_segment(cairn):
     return max((p for p in (cairn.data / "log").rglob("*") if p.is_file() and p.stat().st_size), key=lambda p: p.name)
+
+
+def test_a_log_of_yesterday_does_not_fit_the_tables_of_today(cairn):
+    """49: part of a backup was put back. Offsets would be given out twice."""
+    cairn.post(event("yesterday"))
+    cairn.flush()
+    cairn.stop()
+    shutil.copytree(cairn.data / "log", cairn.data.parent / "backup")
+    cairn.start()
+    cairn.post(event("today"))
+    cairn.flush()
+    cairn.stop()
+    shutil.rmtree(cairn.data / "log")
+    shutil.copytree(cairn.data.parent / "backup", cairn.data / "log")
+    with pytest.raises(RuntimeError, match="older than the tables.*same backup"):
+        cairn.start()
 
 
 @pytest.mark.parametrize("tail", [b"\x00" * 4096, b"garbage that was never a record", b"\xff"], ids=["zeros", "garbage", "byte"])

@@ -229,6 +229,10 @@ const RESERVED: &[(&str, &str)] = &[
     ("group.instance.id", ELSEWHERE),
     ("session.timeout.ms", ELSEWHERE),
     ("max.poll.interval.ms", ELSEWHERE),
+    (
+        "heartbeat.interval.ms",
+        "it is a third of the session's time-out, 3 s at most",
+    ),
     ("security.protocol", ELSEWHERE),
     ("sasl.mechanism", ELSEWHERE),
     ("sasl.mechanisms", ELSEWHERE),
@@ -317,6 +321,10 @@ impl KafkaOptions {
             config.set(name, value);
         }
         config.set("session.timeout.ms", millis(self.session_timeout));
+        // Three signs of life within a session, or a short one would end
+        // between two of them. librdkafka's own interval is 3 s.
+        let heartbeat = (self.session_timeout / 3).min(Duration::from_secs(3));
+        config.set("heartbeat.interval.ms", millis(heartbeat));
         config.set(
             "max.poll.interval.ms",
             millis(self.max_poll_interval.max(self.session_timeout)),

@@ -132,7 +132,12 @@ fn the_example_is_the_defaults_and_names_every_key() {
             _ => line,
         })
         .collect::<Vec<_>>()
-        .join("\n");
+        .join("\n")
+        // A name and a password go with a protocol that logs in.
+        .replace(
+            "security_protocol = \"plaintext\"",
+            "security_protocol = \"sasl_ssl\"",
+        );
     Settings::load(&file(&all)).unwrap();
     let table: toml::Table = all.parse().unwrap();
     for key in KEYS {

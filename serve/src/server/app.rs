@@ -119,6 +119,8 @@ impl App {
         settings: Settings,
         ambient: Ambient,
     ) -> anyhow::Result<(Shared, Background)> {
+        // Its name first: a folder that holds a log without one is an old log.
+        own_partition(&settings.data.dir, ambient.shared, ambient.ids.as_ref())?;
         let log = open_log(&settings.data.dir, &settings).await?;
         Self::start_on(log, settings, ambient).await
     }

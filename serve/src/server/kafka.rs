@@ -81,9 +81,10 @@ async fn open(
     });
     let producer = KafkaProducer::open(&options, Arc::clone(&epochs))?;
     let partitions = i32::try_from(settings.kafka.intake_partitions).unwrap_or(i32::MAX);
-    if let Err(error) = producer.ensure_intake_topic(partitions).await {
+    let making = tokio::spawn(make_intake_topic(producer.clone(), partitions));
+    if tokio::time::timeout(INTAKE_WAIT, making).await.is_err() {
         // Questions can be asked all the same; the door says so when it is used.
-        tracing::warn!(error, "events over HTTP are refused until Kafka answers");
+        tracing::warn!("kafka does not answer, events over HTTP are refused until it does");
     }
     let ends = KafkaEnds::open(&options, Arc::clone(&epochs))?;
     let deps = KafkaDeps {
@@ -111,6 +112,19 @@ async fn open(
         accepted,
     };
     Ok(Some((kafka, source)))
+}
+
+/// How long a start waits for the intake topic.
+const INTAKE_WAIT: Duration = Duration::from_secs(5);
+/// The pause before the intake topic is asked for again.
+const INTAKE_PAUSE: Duration = Duration::from_secs(5);
+
+/// Makes the intake topic where there is none, as soon as Kafka answers.
+async fn make_intake_topic(producer: KafkaProducer, partitions: i32) {
+    while let Err(error) = producer.ensure_intake_topic(partitions).await {
+        tracing::warn!(error, "the intake topic cannot be made, trying again");
+        tokio::time::sleep(INTAKE_PAUSE).await;
+    }
 }
 
 impl Kafka {
@@ -344,7 +358,7 @@ pub fn partition_of(status: &PartitionStatus) -> Partition {
 }
 
 /// A reason in one sentence.
-fn told_of(reason: &StoppedReason) -> String {
+pub fn told_of(reason: &StoppedReason) -> String {
     match reason {
         StoppedReason::Gap { from, to } => format!(
             "the records at the offsets {from} to {} were gone before they were read",

@@ -221,6 +221,7 @@ enum FirstToken {
 /// 2. The document, put-if-absent. Whoever loses removes its file again.
 async fn first_token(app: &App, dir: &Path) -> anyhow::Result<FirstToken> {
     let path = dir.join(keys::ADMIN_TOKEN_FILE);
+    let new = app.registry.first_token();
     let tokens = app.registry.tokens();
     let admins = || {
         tokens
@@ -247,9 +248,8 @@ async fn first_token(app: &App, dir: &Path) -> anyhow::Result<FirstToken> {
     act.request = serde_json::json!({"role": "admin", "accounts": "all", "name": place});
     act.resource = Some(("CAIRN::Token", FIRST.to_owned()));
     app.audit.record(act).await?;
-    let text = app.registry.first_token_text();
-    write_token(dir, &path, &text)?;
-    if app.registry.make_first_token(place, &text).await? {
+    write_token(dir, &path, &new.text)?;
+    if app.registry.make_first_token(place, &new).await? {
         return Ok(FirstToken::Here(path));
     }
     fs::remove_file(&path)?;

@@ -178,7 +178,14 @@ impl TrailSet {
             return Ok(());
         }
         let known = match &follower {
-            Some(follower) => follower.trail().read().await.latest().version,
+            Some(follower) => {
+                let trail = follower.trail().read().await;
+                // A follower may have learned of its end while it delivered.
+                if trail.is_deleted() {
+                    self.drop_name(&trail);
+                }
+                trail.latest().version
+            }
             None => 0,
         };
         if newest <= known {

@@ -24,12 +24,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cairn_schemas::IdSource;
+use futures::StreamExt;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use url::Url;
 
 pub use local::DurableLocal;
-pub use probe::{CasProbe, ProbeError};
+pub use probe::{CasProbe, ProbeError, Rounds};
 pub(crate) use probe::{is_scratch, scratch};
 pub use s3::WormStatus;
 pub use settings::{
@@ -153,19 +154,20 @@ pub async fn open_checked(
     let Some(bucket) = &opened.bucket else {
         return Ok(opened);
     };
-    CasProbe::default()
-        .run(&opened, ids)
-        .await
-        .map_err(|e| match e {
-            ProbeError::NotAtomic { .. } => OpenError::Refused {
-                url: url.to_owned(),
-                reason: e.to_string(),
-            },
-            ProbeError::Unavailable { .. } => OpenError::Unavailable {
-                url: url.to_owned(),
-                reason: e.to_string(),
-            },
-        })?;
+    let probe = match is_empty(&opened).await {
+        true => CasProbe::thorough(),
+        false => CasProbe::quick(),
+    };
+    probe.run(&opened, ids).await.map_err(|e| match e {
+        ProbeError::NotAtomic { .. } => OpenError::Refused {
+            url: url.to_owned(),
+            reason: e.to_string(),
+        },
+        ProbeError::Unavailable { .. } => OpenError::Unavailable {
+            url: url.to_owned(),
+            reason: e.to_string(),
+        },
+    })?;
     if bucket.asked_for().is_some()
         && let WormStatus::NotEnforced | WormStatus::VersionedOnly { .. } =
             bucket.worm_status().await
@@ -178,6 +180,13 @@ pub async fn open_checked(
         });
     }
     Ok(opened)
+}
+
+/// Whether nothing of Cairn's lies there yet. Where the store does not say, it
+/// is tried as if it were so.
+async fn is_empty(opened: &Opened) -> bool {
+    let mut listing = opened.store.list(Some(&opened.prefix));
+    !matches!(listing.next().await, Some(Ok(_)))
 }
 
 /// Refuses what is no URL of a store, and one that holds more than a place: credentials,

@@ -124,7 +124,7 @@ async fn the_probe_passes_real_stores_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let memory = Opened::new(Arc::new(InMemory::new()), Path::from("x"));
     for opened in [local(&folder).await, memory] {
-        CasProbe::default().run(&opened, &Ids).await.unwrap();
+        CasProbe::thorough().run(&opened, &Ids).await.unwrap();
         assert!(all(&opened.store).await.is_empty());
     }
 }
@@ -138,7 +138,7 @@ async fn the_probe_refuses_a_store_that_fakes_the_condition() {
             checked: AtomicU64::new(0),
         };
         let opened = Opened::new(Arc::new(store), Path::from("x"));
-        let error = CasProbe::default().run(&opened, &Ids).await.unwrap_err();
+        let error = CasProbe::thorough().run(&opened, &Ids).await.unwrap_err();
         assert!(error.to_string().contains("Faithless"), "{error}");
         assert!(matches!(error, ProbeError::NotAtomic { winners, .. } if winners > 1));
         assert!(all(&opened.store).await.is_empty());

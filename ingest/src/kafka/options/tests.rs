@@ -37,6 +37,19 @@ fn what_carries_the_promise_is_fixed() {
 }
 
 #[test]
+fn a_session_holds_three_signs_of_life() {
+    for (session, heartbeat) in [(3, "1000"), (6, "2000"), (45, "3000")] {
+        let options = KafkaOptions {
+            session_timeout: Duration::from_secs(session),
+            ..options()
+        };
+        options.check().unwrap();
+        let config = options.consumer_config();
+        assert_eq!(config.get("heartbeat.interval.ms"), Some(heartbeat));
+    }
+}
+
+#[test]
 fn properties_that_would_break_it_are_refused() {
     for (name, _) in RESERVED {
         let mut options = options();

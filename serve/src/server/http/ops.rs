@@ -6,9 +6,10 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
+use cairn_ingest::kafka::{PartitionState, PartitionStatus};
 use cairn_schemas::control::Role;
 use cairn_schemas::selector::Among;
-use cairn_schemas::{AccountId, Micros, Position};
+use cairn_schemas::{AccountId, Micros, Partition, Position};
 use cairn_store::table::Table;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -172,18 +173,42 @@ pub async fn flush_all(app: &App) -> Result<Position, ApiError> {
         let end = kafka.ends.end().await.map_err(ApiError::unavailable)?;
         target.merge(&end);
     }
+    // What is stopped waits for an administrator; the rest need not.
+    let mut held = app.kafka.as_deref().map(stopped).unwrap_or_default();
+    let committed = app.history.committed();
+    held.retain(|(partition, _)| target.of(partition) > committed.of(partition));
+    for (partition, _) in &held {
+        target.0.remove(partition);
+    }
     if !app.pipeline.flush(target.clone()).await {
         return Err(ApiError::unavailable(
             "the pipeline has stopped; the server's log says why",
         ));
     }
     match app.trails.flush(&target).await.into_iter().next() {
-        None => Ok(target),
+        None => match held.into_iter().next() {
+            None => Ok(target),
+            Some((partition, reason)) => Err(ApiError::unavailable(format!(
+                "{partition} is stopped: {reason}"
+            ))
+            .hint("everything else is committed; `cairn source list` says what to do")),
+        },
         Some((trail, error)) => Err(ApiError::unavailable(format!(
             "trail {trail} cannot deliver: {error}"
         ))
         .hint("history is committed; the trail goes on by itself once its destination answers")),
     }
+}
+
+/// The partitions that this process was given and does not read, and why.
+fn stopped(kafka: &kafka::Kafka) -> Vec<(Partition, String)> {
+    let status = kafka.reader.as_ref().map(|r| r.board().status());
+    let partitions = status.map(|s| s.partitions).unwrap_or_default();
+    let reason = |p: &PartitionStatus| match &p.state {
+        PartitionState::Stopped { why, .. } => Some((kafka::partition_of(p), kafka::told_of(why))),
+        PartitionState::Reading | PartitionState::Paused => None,
+    };
+    partitions.iter().filter_map(reason).collect()
 }
 
 /// `POST /v1/flush`.

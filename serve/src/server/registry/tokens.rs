@@ -2,6 +2,15 @@
 
 use super::*;
 
+/// A first administrator's token that opens nothing yet.
+#[derive(Debug)]
+pub struct FirstText {
+    /// What would open.
+    pub text: String,
+    /// The version that its document gets.
+    version: u64,
+}
+
 impl Registry {
     /// Every token, without its secret.
     pub fn tokens(&self) -> Vec<Token> {
@@ -36,20 +45,30 @@ impl Registry {
     }
 
     /// A new text for the first administrator's token, which opens nothing yet.
-    pub fn first_token_text(&self) -> String {
+    /// Take it before you look whether one is needed: if another process makes
+    /// one meanwhile, this one never opens anything.
+    pub fn first_token(&self) -> FirstText {
         let secret = self.ids.hex128() + &self.ids.hex128();
-        format!("{TOKEN_PREFIX}{FIRST_TOKEN}_{secret}")
+        let tokens = &self.inner.read().tokens;
+        let known = tokens.values().find(|t| t.id.as_str() == FIRST_TOKEN);
+        FirstText {
+            text: format!("{TOKEN_PREFIX}{FIRST_TOKEN}_{secret}"),
+            version: known.map_or(0, |t| t.version) + 1,
+        }
     }
 
-    /// Makes `text` the first administrator's token. `false` if another process
-    /// made one first: then `text` opens nothing.
-    pub async fn make_first_token(&self, name: String, text: &str) -> Result<bool, RegistryError> {
+    /// Makes `first` the first administrator's token. `false` if another process
+    /// made one first: then `first` opens nothing.
+    pub async fn make_first_token(
+        &self,
+        name: String,
+        first: &FirstText,
+    ) -> Result<bool, RegistryError> {
         let _one_at_a_time = self.changing.lock().await;
         let id = TokenId::new(FIRST_TOKEN)?;
-        let secret = text.rsplit('_').next().unwrap_or_default();
-        let known = self.inner.read().tokens.get(&id).map_or(0, |t| t.version);
+        let secret = first.text.rsplit('_').next().unwrap_or_default();
         let doc = Token {
-            version: known + 1,
+            version: first.version,
             at: self.clock.now(),
             by: "cairn".to_owned(),
             id: id.clone(),

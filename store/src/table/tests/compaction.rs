@@ -133,12 +133,11 @@ async fn the_quarantine_is_compacted_without_an_order() {
     for n in 0..4i64 {
         let columns = spec.schema.fields().iter().map(|f| -> ArrayRef {
             match f.name().as_str() {
-                "ingest_time" => Arc::new(
+                "ingest_time" | "log_time" => Arc::new(
                     arrow::array::TimestampMicrosecondArray::from_value(NOON, 1)
                         .with_timezone("UTC"),
                 ),
                 "log_partition" | "log_item" => Arc::new(Int32Array::from_value(0, 1)),
-                "log_time" => arrow::array::new_null_array(f.data_type(), 1),
                 "log_offset" => Arc::new(Int64Array::from_value(n, 1)),
                 "size" => Arc::new(Int64Array::from_value(3, 1)),
                 "ingest_date" => Arc::new(Date32Array::from_value(
