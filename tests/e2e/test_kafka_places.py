@@ -157,7 +157,9 @@ def test_28_a_gap_stops_one_partition_and_is_told_until_it_is_accepted(places):
     left = {n: (topic, *p) for n, p in book.acknowledged.items() if p[0] == 1 or not at <= p[1] < start}
     assert places.wait_count("gap", len(left)) == left
     # The offset where the gap begins, and how long it is.
-    rows = other.sql(f"SELECT log_partition, log_offset, reason, detail FROM quarantine WHERE log_source = '{topic}'")
+    # The other shows it once its owner has committed it.
+    rows = wait_for(lambda: other.sql("SELECT log_partition, log_offset, reason, detail FROM quarantine"
+                                      f" WHERE log_source = '{topic}'"), "no row stands for the gap")
     assert [(r["log_partition"], r["log_offset"], r["reason"]) for r in rows] == [(0, at, "source_gap")]
     assert f"{at} to {start - 1}" in rows[0]["detail"], rows[0]["detail"]
     wait_for(lambda: other.column("SELECT 1 FROM history WHERE event_name = 'AcceptSourceGap'"
