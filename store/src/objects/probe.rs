@@ -152,23 +152,25 @@ impl Rounds {
             })
         };
         let answers = join_all((0..self.racers).map(create)).await;
-        let (mut winners, mut losers, mut odd) = (0, 0, None);
+        let (mut winners, mut losers) = (0, 0);
         for answer in answers {
             match answer.map_err(|e| unavailable(e.to_string()))? {
                 Ok(_) => winners += 1,
                 Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => losers += 1,
-                Err(e) => odd = Some(with_causes(&e)),
+                // No answer is no vote: a store may refuse a large body before
+                // it has come, and break the connection off.
+                Err(e) => tracing::debug!(%key, error = %with_causes(&e), "no answer in the race"),
             }
         }
         // One late create more: a store that takes the condition and ignores
-        // it may still have let one win by chance.
+        // it may still have let one win by chance. This one has to be answered.
         match store
             .put_opts(key, PutPayload::from("late"), PutMode::Create.into())
             .await
         {
             Ok(_) => winners += 1,
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => losers += 1,
-            Err(e) => odd = Some(with_causes(&e)),
+            Err(e) => return Err(unavailable(with_causes(&e))),
         }
         if winners > 1 {
             return Err(ProbeError::NotAtomic {
@@ -179,10 +181,9 @@ impl Rounds {
         }
         // No winner with nothing but losers: the winner's own answer was lost
         // and its repeat met its own object. That is no vote against the store.
-        match odd {
-            Some(reason) => Err(unavailable(reason)),
-            None if winners + losers == self.racers + 1 => Ok(()),
-            None => Err(unavailable("answers are missing".to_owned())),
+        match winners + losers > 1 {
+            true => Ok(()),
+            false => Err(unavailable("none of the racers was answered".to_owned())),
         }
     }
 }
