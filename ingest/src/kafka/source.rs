@@ -1,7 +1,7 @@
 //! Kafka's topics as a source, and the handle by which the rest of the process
 //! speaks of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,9 +14,10 @@ use rdkafka::consumer::{CommitMode, Consumer};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use super::begin::{Planner, Topic};
+use super::begin::Planner;
 use super::board::KafkaBoard;
 use super::client::{Cluster, Context, GroupConsumer};
+use super::ends::KafkaEnds;
 use super::epochs::{Acceptances, Epochs, topic_of};
 use super::options::{KafkaOptions, OptionsError};
 use super::poll::{Poller, PollerParts};
@@ -253,37 +254,21 @@ impl KafkaHandle {
         &self.board
     }
 
-    /// Where the log of every topic that is read ends now, by the name of its
-    /// source: of all partitions, not only of those that this process owns.
-    /// Records of transactions that are still open lie behind it.
+    /// Where the logs end: of all partitions, not only of those that this
+    /// process owns. See [`KafkaEnds::end`].
     ///
     /// # Errors
     ///
-    /// The cluster cannot be asked, or does not tell of every partition.
+    /// As there.
     pub async fn end(&self) -> Result<Position, String> {
-        let mut end = Position::default();
-        for (name, topic) in self.all_topics().await? {
-            for (number, extent) in &topic.extents {
-                let extent = extent
-                    .as_ref()
-                    .map_err(|error| format!("kafka: partition {number} of {name}: {error}"))?;
-                let partition = Partition {
-                    source: topic.epoch.source(&name),
-                    number: *number,
-                };
-                end.advance(&partition, extent.end);
-            }
-        }
-        Ok(end)
-    }
-
-    async fn all_topics(&self) -> Result<BTreeMap<String, Topic>, String> {
         let planner = &self.planner;
-        let (cluster, rules) = (Arc::clone(&planner.cluster), Arc::clone(&planner.rules));
-        let names = tokio::task::spawn_blocking(move || cluster.topics(&rules));
-        let names = names.await.map_err(|error| error.to_string())?;
-        let names = names.map_err(|error| format!("kafka: {error}"))?;
-        planner.topics(names.into_keys().collect()).await
+        let ends = KafkaEnds {
+            cluster: Arc::clone(&planner.cluster),
+            epochs: Arc::clone(&planner.epochs),
+            rules: Arc::clone(&planner.rules),
+            board: Arc::clone(&planner.board),
+        };
+        ends.end().await
     }
 
     /// Tells the board, and Kafka's own group offsets, what history committed.
