@@ -275,7 +275,8 @@ impl Follower {
         due.map_or(look, |due| due.min(look))
     }
 
-    async fn table_or_open(&self) -> Result<&Arc<Table>, TableError> {
+    /// The table, opened where nobody has needed it yet.
+    pub async fn table_or_open(&self) -> Result<&Arc<Table>, TableError> {
         let open = async || {
             let version = self.trail.read().await.latest().clone();
             let table = self.opener.open(&version).await?;

@@ -331,11 +331,15 @@ impl History {
             // Rows are released only after a listing that holds them is out;
             // if that happened since the line above, a newer one is there now.
             if let Some(fresh) = self.since(&position) {
+                let mut reach = position;
+                for stretch in &fresh {
+                    reach.advance(&stretch.partition, stretch.next);
+                }
                 let fresh = fresh
                     .into_iter()
                     .map(|s| s.rows)
                     .filter(|r| r.num_rows() > 0);
-                return view(&self.table, &listing, fresh.collect());
+                return view(&self.table, &listing, fresh.collect(), &reach);
             }
         }
     }
@@ -346,12 +350,20 @@ impl History {
         let recent = self.recent.lock();
         let (listing, position) = self.quarantine.files_at();
         let fresh = recent.held().filter_map(|s| beyond(&position, s)).collect();
-        view(&self.quarantine, &listing, fresh)
+        // Its own position counts only partitions that had something refused.
+        let mut reach = recent.head().clone();
+        reach.merge(&position);
+        view(&self.quarantine, &listing, fresh, &reach)
     }
 }
 
 /// A table's files and fresh rows as one.
-pub(crate) fn view(table: &Table, listing: &Listing, fresh: Vec<RecordBatch>) -> TableSnapshot {
+pub(crate) fn view(
+    table: &Table,
+    listing: &Listing,
+    fresh: Vec<RecordBatch>,
+    reach: &Position,
+) -> TableSnapshot {
     TableSnapshot {
         schema: Arc::clone(table.schema()),
         store: Arc::clone(table.store()),
@@ -359,6 +371,8 @@ pub(crate) fn view(table: &Table, listing: &Listing, fresh: Vec<RecordBatch>) ->
         version: listing.version,
         files: Arc::clone(&listing.files),
         fresh,
+        reach: reach.of_records(),
+        expired: listing.expired,
     }
 }
 

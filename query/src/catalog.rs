@@ -5,6 +5,8 @@
 //! the statement: there is no other catalog, no file or URL table, no table
 //! function.
 
+mod resolve;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,20 +16,18 @@ use async_trait::async_trait;
 use cairn_schemas::TrailName;
 use cairn_schemas::columns::{EVENT_COLUMNS, QUARANTINE_COLUMNS, event_schema, quarantine_schema};
 use cairn_schemas::control::Principal;
-use cairn_store::view::{TableName, Tables};
+use cairn_store::view::{TableName, TableVersion, Tables};
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
-use datafusion::common::internal_err;
 use datafusion::datasource::ViewTable;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::logical_expr::LogicalPlan;
 use parking_lot::Mutex;
 
+use crate::asof::{self, AsOf};
 use crate::error::QueryError;
-use crate::scan::EventTable;
 use crate::scope::Scope;
 use crate::session::{Footers, Stores};
-use crate::system::{RowsTable, SystemTable};
+use crate::system::SystemTable;
 
 /// The one catalog.
 pub(crate) const CATALOG: &str = "cairn";
@@ -112,6 +112,9 @@ pub(crate) struct Names {
     /// Tables already resolved: the one snapshot of this statement.
     resolved: tokio::sync::Mutex<BTreeMap<String, Arc<dyn TableProvider>>>,
     touched: Mutex<BTreeSet<String>>,
+    /// The state that is asked about where the statement itself does not say.
+    as_of: Option<AsOf>,
+    versions: Mutex<BTreeMap<String, TableVersion>>,
 }
 
 impl Names {
@@ -121,6 +124,7 @@ impl Names {
         principal: Principal,
         footers: Arc<Footers>,
         stores: Arc<Stores>,
+        as_of: Option<AsOf>,
     ) -> Arc<Self> {
         let readable = principal.readable();
         let known = tables.names(&readable).await;
@@ -134,6 +138,8 @@ impl Names {
             stores,
             resolved: tokio::sync::Mutex::default(),
             touched: Mutex::default(),
+            as_of,
+            versions: Mutex::default(),
         })
     }
 
@@ -147,10 +153,16 @@ impl Names {
         self.touched.lock().iter().cloned().collect()
     }
 
-    /// The table of that name. A trail answers to its name in whatever case,
+    /// The states of the tables of events that were resolved.
+    pub(crate) fn versions(&self) -> BTreeMap<String, TableVersion> {
+        self.versions.lock().clone()
+    }
+
+    /// The table of that name, in whatever state. A trail answers to its name in whatever case,
     /// for an unquoted name comes in lower case; two trails never differ by
     /// case alone.
     pub(crate) fn find(&self, schema: &str, name: &str) -> Option<&Entry> {
+        let (name, _) = asof::split(name);
         self.entries.iter().find(|e| {
             e.schema == schema
                 && match &e.kind {
@@ -168,8 +180,9 @@ impl Names {
         schema: &str,
         name: &str,
     ) -> Result<Option<Arc<dyn TableProvider>>> {
+        let (name, at) = asof::split(name);
         if let Some(entry) = self.find(schema, name) {
-            return self.provider(entry).await;
+            return self.provider(entry, at).await;
         }
         if schema != TRAILS {
             return Ok(None);
@@ -178,7 +191,7 @@ impl Names {
             return Ok(None);
         };
         let entry = events(TRAILS, trail.as_str(), TableName::Trail(trail.clone()), "");
-        self.provider(&entry).await
+        self.provider(&entry, at).await
     }
 
     /// Makes the view `entry` stand for `plan`, which was made of its question
@@ -200,52 +213,6 @@ impl Names {
         self.touched.lock().insert(entry.name.clone());
         self.resolved.lock().await.insert(entry.name.clone(), view);
         Ok(())
-    }
-
-    async fn provider(&self, entry: &Entry) -> Result<Option<Arc<dyn TableProvider>>> {
-        let name = match &entry.kind {
-            Kind::Events(table) => canonical(table),
-            Kind::System(_) => entry.name.clone(),
-            Kind::Information => format!("{INFORMATION}.{}", entry.name),
-        };
-        let mut resolved = self.resolved.lock().await;
-        if let Some(provider) = resolved.get(&name) {
-            return Ok(Some(Arc::clone(provider)));
-        }
-        let provider: Arc<dyn TableProvider> = match &entry.kind {
-            Kind::Events(table) => {
-                let snapshot = self.tables.snapshot(table).await.map_err(|error| {
-                    tracing::error!(table = ?table, error = %error, "query: no snapshot");
-                    QueryError::unavailable(format!("table {name} cannot be read now; try again"))
-                })?;
-                let Some(snapshot) = snapshot else {
-                    return Ok(None);
-                };
-                let footers = self.footers.of(&snapshot.store_url);
-                self.stores
-                    .register_store(&snapshot.store_url, Arc::clone(&snapshot.store));
-                Arc::new(EventTable::new(
-                    name.clone(),
-                    snapshot,
-                    self.scope.clone(),
-                    footers,
-                ))
-            }
-            Kind::System(table) if table.view_sql().is_some() => {
-                return internal_err!("the view {name} was not planned before it was looked up");
-            }
-            Kind::System(table) => {
-                let rows = table.rows(&self.principal).await?;
-                RowsTable::new(table.schema(), rows)?
-            }
-            Kind::Information => {
-                let rows = information(&entry.name, &self.entries)?;
-                RowsTable::new(rows.schema(), vec![rows])?
-            }
-        };
-        self.touched.lock().insert(name.clone());
-        resolved.insert(name, Arc::clone(&provider));
-        Ok(Some(provider))
     }
 }
 

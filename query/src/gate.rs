@@ -16,15 +16,16 @@ use datafusion::sql::sqlparser::ast::{
     Expr, ObjectName, Query, ShowStatementFilter, ShowStatementFilterPosition,
     ShowStatementOptions, Statement as Sql, TableFactor, Visit, Visitor,
 };
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
+use crate::dialect::Auditors;
 use crate::error::{Exceeded, QueryError, parse_error};
 use crate::functions;
 use crate::scan::EventTable;
 use crate::session::DEPTH;
 use crate::system::RowsTable;
+use crate::versioned::name_versions;
 
 /// How deep an expression may be: `a OR b OR c …` nests without parentheses.
 const EXPRESSION_DEPTH: usize = 512;
@@ -75,7 +76,7 @@ pub(crate) fn parse(sql: &str, max_sql: usize) -> Result<Ask, QueryError> {
     }
     count_links(sql)?;
     let read = DFParserBuilder::new(sql)
-        .with_dialect(&PostgreSqlDialect {})
+        .with_dialect(&Auditors)
         .with_recursion_limit(DEPTH)
         .build()
         .and_then(|mut parser| parser.parse_statements());
@@ -95,7 +96,7 @@ pub(crate) fn parse(sql: &str, max_sql: usize) -> Result<Ask, QueryError> {
 /// Chains nest in the parsed tree without a parenthesis in the text, and every
 /// walk over a tree costs stack; so they are counted before there is a tree.
 fn count_links(sql: &str) -> Result<(), QueryError> {
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql)
+    let tokens = Tokenizer::new(&Auditors, sql)
         .tokenize()
         .map_err(|e| parse_error(&e.to_string()))?;
     let (mut operators, mut sets) = (0, 0);
@@ -146,7 +147,8 @@ fn ask(statement: Statement) -> Result<Ask, QueryError> {
             }
         }
         Statement::Statement(sql) => match *sql {
-            Sql::Query(query) => {
+            Sql::Query(mut query) => {
+                name_versions(&mut query)?;
                 check_query(&query)?;
                 Ok(Ask::Rows(Statement::Statement(Box::new(Sql::Query(query)))))
             }
@@ -256,9 +258,10 @@ impl Visitor for Walk {
             // auditor take the answer for what was asked.
             TableFactor::Table {
                 sample, version, ..
-            } if sample.is_some() || version.is_some() => ControlFlow::Break(QueryError::invalid(
-                "TABLESAMPLE and AS OF are not supported",
-            )),
+            } if sample.is_some() || version.is_some() => ControlFlow::Break(
+                QueryError::invalid("TABLESAMPLE, AT, BEFORE and CHANGES are not supported")
+                    .with_hint("FOR SYSTEM_TIME AS OF and VERSION AS OF ask for a past state"),
+            ),
             TableFactor::Table { args: None, .. }
             | TableFactor::Derived { .. }
             | TableFactor::NestedJoin { .. }

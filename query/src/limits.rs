@@ -23,7 +23,10 @@ pub struct Limits {
     pub timeout: Duration,
     /// How many queries run at a time.
     pub concurrent: usize,
-    /// How many wait for a place; more are turned away.
+    /// How many of these one principal may have.
+    pub per_principal: usize,
+    /// How many wait for a place, half of them of one principal; more are
+    /// turned away.
     pub queue: usize,
     /// The most rows that one query may give.
     pub max_rows: Option<u64>,
@@ -48,6 +51,7 @@ impl Default for Limits {
             memory_per_query: 384 << 20,
             timeout: Duration::from_secs(60),
             concurrent: 8,
+            per_principal: 6,
             queue: 64,
             max_rows: None,
             max_bytes: None,

@@ -20,7 +20,7 @@ use crate::limits::Limits;
 /// memory pool and for each query that runs.
 const PIECE: u64 = 2 << 20;
 
-fn plain_type(data_type: &DataType) -> DataType {
+pub(crate) fn plain_type(data_type: &DataType) -> DataType {
     let item = |f: &Arc<Field>| Arc::new(plain_field(f));
     match data_type {
         // What -> gives is a union of JSON's types, which hardly any client
@@ -55,9 +55,10 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    /// Within `limits`, and within `max_rows` where the caller has one.
+    pub(crate) fn new(limits: &Limits, max_rows: Option<u64>) -> Self {
         Self {
-            max_rows: limits.max_rows,
+            max_rows: limits.max_rows.into_iter().chain(max_rows).min(),
             max_bytes: limits.max_bytes,
             rows: 0,
             bytes: 0,

@@ -44,6 +44,60 @@ pub(crate) fn prune<'a>(
     }
 }
 
+/// Whether a row that was ingested before `before`, and of which no more is
+/// known, may satisfy `predicate`.
+pub(crate) fn may_meet(
+    before: Micros,
+    predicate: Option<&Arc<dyn PhysicalExpr>>,
+    schema: &SchemaRef,
+) -> bool {
+    let Some(predicate) = predicate else {
+        return true;
+    };
+    let pruning = PruningPredicateBuilder::new()
+        .with_file_schema(Arc::clone(schema))
+        .try_build(Arc::clone(predicate));
+    let kept = pruning.and_then(|p| p.prune(&Gone(before)));
+    kept.map_or(true, |kept| kept.contains(&true))
+}
+
+/// Rows that are gone: only up to when they were ingested is known.
+struct Gone(Micros);
+
+impl PruningStatistics for Gone {
+    fn min_values(&self, _column: &Column) -> Option<ArrayRef> {
+        None
+    }
+
+    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
+        let last = Micros(self.0.0.saturating_sub(1));
+        match column.name.as_str() {
+            "ingest_time" => {
+                let last = TimestampMicrosecondArray::from(vec![last.0]);
+                Some(Arc::new(last.with_timezone("UTC")))
+            }
+            PARTITION_COLUMN => Some(Arc::new(Date32Array::from(vec![last.day()]))),
+            _ => None,
+        }
+    }
+
+    fn num_containers(&self) -> usize {
+        1
+    }
+
+    fn null_counts(&self, _column: &Column) -> Option<ArrayRef> {
+        None
+    }
+
+    fn row_counts(&self) -> Option<ArrayRef> {
+        None
+    }
+
+    fn contained(&self, _column: &Column, _values: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        None
+    }
+}
+
 /// What the table's list of files tells of their columns.
 struct Files<'a>(&'a [&'a DataFile]);
 

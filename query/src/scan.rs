@@ -32,8 +32,9 @@ use datafusion::physical_expr::expressions::{Column, in_list, lit};
 use datafusion::physical_expr_common::sort_expr::PhysicalSortExpr;
 use datafusion::physical_plan::ExecutionPlan;
 
+use crate::asof::Past;
 use crate::plain;
-use crate::prune::prune;
+use crate::prune::{may_meet, prune};
 use crate::scope::{Scope, ScopeExec};
 
 /// The column that decides who may see a row.
@@ -51,6 +52,8 @@ pub(crate) struct EventTable {
     schema: SchemaRef,
     scope: Scope,
     footers: Arc<FileMetadataCache>,
+    /// The state that is asked for, if not the newest.
+    past: Option<Past>,
 }
 
 /// The same schema with top-level text as views.
@@ -74,6 +77,7 @@ impl EventTable {
         snapshot: TableSnapshot,
         scope: Scope,
         footers: Arc<FileMetadataCache>,
+        past: Option<Past>,
     ) -> Self {
         Self {
             schema: with_views(&snapshot.schema),
@@ -81,6 +85,7 @@ impl EventTable {
             snapshot,
             scope,
             footers,
+            past,
         }
     }
 
@@ -91,6 +96,7 @@ impl EventTable {
             .files
             .iter()
             .filter(|f| self.scope.meets(f.accounts.as_deref()))
+            .filter(|f| self.past.as_ref().is_none_or(|past| past.meets(f)))
             .collect();
         let predicate = match conjunction(
             filters
@@ -105,6 +111,12 @@ impl EventTable {
             }
             None => None,
         };
+        if let Some(past) = &self.past
+            && let Some(before) = past.gone_before()
+            && may_meet(before, predicate.as_ref(), &self.schema)
+        {
+            return Err(past.incomplete(&self.name).into());
+        }
         let mut files = prune(files, predicate, &self.schema);
         files.sort_by_key(|f| Reverse((f.event_time.map(|t| t.1), f.ingest_time.map(|t| t.1))));
         Ok(files)
@@ -339,9 +351,12 @@ impl TableProvider for EventTable {
         if matches!(self.scope, Scope::Only(_)) && output.index_of(ACCOUNT).is_err() {
             columns.push(Arc::new(self.schema.field_with_name(ACCOUNT)?.clone()));
         }
+        if self.past.is_some() {
+            columns.extend(Past::more(&columns, &self.schema)?);
+        }
         let files = self.files(state, filters)?;
         let raw = self.raw(state, &files, &columns)?;
-        Ok(Arc::new(ScopeExec::new(
+        let scan = ScopeExec::new(
             self.name.clone(),
             self.scope.clone(),
             output,
@@ -349,6 +364,7 @@ impl TableProvider for EventTable {
             raw,
             self.snapshot.fresh.clone(),
             state.config().target_partitions().max(1),
-        )))
+        );
+        Ok(Arc::new(scan.in_state(self.past.clone())))
     }
 }

@@ -12,8 +12,9 @@
 //!
 //! Every row is checked here, exactly, whatever the scan already left out.
 
+mod show;
+
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -41,11 +42,11 @@ use datafusion::physical_plan::filter_pushdown::{
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
-    SortOrderPushdownResult, StatisticsArgs,
+    ExecutionPlan, Partitioning, PlanProperties, SortOrderPushdownResult, StatisticsArgs,
 };
 use futures::{StreamExt, TryStreamExt};
 
+use crate::asof::Past;
 use crate::plain;
 use crate::scan::ACCOUNT;
 
@@ -127,13 +128,15 @@ pub(crate) struct ScopeExec {
     scope: Scope,
     /// What comes out.
     output: SchemaRef,
-    /// What is read: the output's columns, and the account last where the
-    /// output does not have it.
+    /// What is read: the output's columns, and after them those that choose
+    /// rows and that the output does not have.
     columns: SchemaRef,
     /// Every row of the files that matter; `None` when none does.
     raw: Option<Arc<dyn ExecutionPlan>>,
     /// Rows that are in no file yet, of every account, in the log's order.
     fresh: Vec<RecordBatch>,
+    /// The state that is asked for, if not the newest.
+    past: Option<Past>,
     /// What was pushed down to the scan, for the fresh rows, which have none.
     filters: Vec<Arc<dyn PhysicalExpr>>,
     fetch: Option<usize>,
@@ -167,10 +170,17 @@ impl ScopeExec {
             columns,
             raw,
             fresh,
+            past: None,
             filters: vec![],
             fetch: None,
             properties: Arc::new(properties),
         }
+    }
+
+    /// The same in the state that is asked for. `columns` have to say which
+    /// record a row comes from.
+    pub(crate) fn in_state(self, past: Option<Past>) -> Self {
+        Self { past, ..self }
     }
 
     /// The fresh rows that `partition` gives, newest first.
@@ -242,7 +252,10 @@ impl ScopeExec {
 
     /// Exactly the rows of the scope, and exactly the output's columns.
     fn scoped(&self, batch: RecordBatch) -> Result<RecordBatch> {
-        let batch = self.own_rows(batch)?;
+        let mut batch = self.own_rows(batch)?;
+        if let Some(past) = &self.past {
+            batch = past.rows(batch, &self.columns)?;
+        }
         if self.columns.fields().len() == self.output.fields().len() {
             return Ok(batch);
         }
@@ -265,40 +278,6 @@ fn batch_of(schema: &SchemaRef, arrays: Vec<ArrayRef>, rows: usize) -> Result<Re
         arrays,
         &options,
     )?)
-}
-
-impl DisplayAs for ScopeExec {
-    /// All that EXPLAIN tells of a scan: nothing of its files, and no account
-    /// but the principal's own.
-    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let columns: Vec<&str> = self
-            .output
-            .fields()
-            .iter()
-            .map(|f| f.name().as_str())
-            .collect();
-        write!(
-            f,
-            "EventScan: table={}, columns=[{}]",
-            self.table,
-            columns.join(", ")
-        )?;
-        match &self.scope {
-            Scope::All => write!(f, ", accounts=all")?,
-            Scope::Only(mine) => {
-                let mine: Vec<&str> = mine.iter().map(AccountId::as_str).collect();
-                write!(f, ", accounts=[{}]", mine.join(", "))?;
-            }
-        }
-        if !self.filters.is_empty() {
-            let filters: Vec<String> = self.filters.iter().map(ToString::to_string).collect();
-            write!(f, ", filters=[{}]", filters.join(" AND "))?;
-        }
-        match self.fetch {
-            Some(fetch) => write!(f, ", limit={fetch}"),
-            None => Ok(()),
-        }
-    }
 }
 
 impl ExecutionPlan for ScopeExec {

@@ -116,12 +116,14 @@ impl Sessions {
         })
     }
 
-    /// A session for one statement of one principal.
+    /// A session for one statement of one principal, with `memory` at the most
+    /// where the caller says so.
     pub(crate) fn session(
         &self,
         names: &Arc<Names>,
         stores: Arc<Stores>,
         now: chrono::DateTime<chrono::Utc>,
+        memory: Option<usize>,
     ) -> Result<SessionState> {
         let catalogs = MemoryCatalogProviderList::new();
         catalogs.register_catalog(CATALOG.to_owned(), Arc::new(Catalog(Arc::clone(names))));
@@ -131,13 +133,13 @@ impl Sessions {
             SessionStateBuilder::new_from_existing(self.template.clone())
                 .with_session_id(String::new())
                 .with_catalog_list(Arc::new(catalogs))
-                .with_runtime_env(self.runtime(stores)?)
+                .with_runtime_env(self.runtime(stores, memory)?)
                 .with_execution_props(props)
                 .build(),
         )
     }
 
-    fn runtime(&self, stores: Arc<Stores>) -> Result<Arc<RuntimeEnv>> {
+    fn runtime(&self, stores: Arc<Stores>, memory: Option<usize>) -> Result<Arc<RuntimeEnv>> {
         // The caches of files' statistics and listings are off: they would
         // outlive the statement and its principal.
         let caches = CacheManagerConfig::default()
@@ -148,7 +150,7 @@ impl Sessions {
             .with_cache_manager(caches)
             .with_memory_pool(Arc::new(QueryPool::new(
                 Arc::clone(&self.memory),
-                self.per_query,
+                memory.map_or(self.per_query, |asked| asked.min(self.per_query)),
             )))
             .with_object_store_registry(stores);
         builder.disk_manager = Some(Arc::clone(&self.disk));

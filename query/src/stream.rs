@@ -1,5 +1,6 @@
 //! The rows of an answer, as they come.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,6 +9,7 @@ use std::task::{Context, Poll};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use cairn_schemas::control::Principal;
+use cairn_store::view::TableVersion;
 use futures::{FutureExt, Stream};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -15,6 +17,14 @@ use tokio::task::AbortHandle;
 use crate::coop::Until;
 use crate::error::{Exceeded, QueryError};
 use crate::standing::Standing;
+
+/// What is known of an answer before its first row.
+#[derive(Debug)]
+pub(crate) struct Heading {
+    pub(crate) schema: SchemaRef,
+    pub(crate) tables: Vec<String>,
+    pub(crate) versions: BTreeMap<String, TableVersion>,
+}
 
 /// What the query's own task says.
 #[derive(Debug)]
@@ -66,8 +76,7 @@ pub(crate) struct Right {
 /// when it was made before: a cursor may poll this stream at any pace.
 #[derive(Debug)]
 pub struct QueryStream {
-    schema: SchemaRef,
-    tables: Vec<String>,
+    heading: Heading,
     rows: Arc<AtomicU64>,
     said: mpsc::Receiver<Said>,
     deadline: Pin<Box<tokio::time::Sleep>>,
@@ -78,16 +87,14 @@ pub struct QueryStream {
 
 impl QueryStream {
     pub(crate) fn new(
-        schema: SchemaRef,
-        tables: Vec<String>,
+        heading: Heading,
         said: mpsc::Receiver<Said>,
         deadline: tokio::time::Instant,
         stop: StopOnDrop,
         right: Right,
     ) -> Self {
         Self {
-            schema,
-            tables,
+            heading,
             rows: Arc::default(),
             said,
             deadline: Box::pin(tokio::time::sleep_until(deadline)),
@@ -99,13 +106,20 @@ impl QueryStream {
 
     /// The columns of every batch.
     pub fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+        Arc::clone(&self.heading.schema)
     }
 
     /// The tables that the statement speaks of, for the audit event:
     /// `history`, `trails.NAME`, `quarantine`, a system table's name.
     pub fn tables(&self) -> &[String] {
-        &self.tables
+        &self.heading.tables
+    }
+
+    /// The states of the tables of events that the answer is computed over, by
+    /// the tables' names. Asked as of these ([`crate::AsOf::Versions`]), the
+    /// statement gives the same rows again.
+    pub fn versions(&self) -> &BTreeMap<String, TableVersion> {
+        &self.heading.versions
     }
 
     /// How many rows were taken so far.
@@ -129,6 +143,11 @@ impl QueryStream {
 pub(crate) fn too_late() -> QueryError {
     QueryError::limit(Exceeded::Time, "the query took longer than it may")
         .with_hint("narrow the time range, ask for fewer columns, or add a LIMIT")
+}
+
+/// The query's own task is gone without a word: it panicked.
+pub(crate) fn stopped() -> QueryError {
+    QueryError::internal("the query stopped before its end; the server's log says more")
 }
 
 impl Stream for QueryStream {
@@ -160,9 +179,7 @@ impl Stream for QueryStream {
                 self.over = true;
                 Poll::Ready(None)
             }
-            None => self.fail(QueryError::internal(
-                "the query stopped before its end; the server's log says more",
-            )),
+            None => self.fail(stopped()),
         }
     }
 }

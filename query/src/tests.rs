@@ -1,7 +1,7 @@
 //! A small organization in memory, and what its auditors get to see.
 
 mod attacks;
-mod fixture;
+pub(crate) mod fixture;
 mod isolation;
 mod limits;
 mod reading;

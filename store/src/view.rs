@@ -12,9 +12,10 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use cairn_schemas::selector::Among;
-use cairn_schemas::{AccountId, Micros, Partition, TrailName};
+use cairn_schemas::{AccountId, Micros, Partition, Position, TrailName};
 use object_store::ObjectStore;
 use object_store::path::Path;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// The log offsets that a file holds rows of, in one partition: `first..next`.
@@ -53,6 +54,48 @@ pub struct DataFile {
     pub accounts: Option<Arc<BTreeSet<AccountId>>>,
 }
 
+/// A state of a table, in a form that lasts: files are merged and replaced, but
+/// the records below a place in the log stay the same records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableVersion {
+    /// The table's version.
+    pub version: i64,
+    /// Every row of a record below is in it, and no other row. It may lie
+    /// beyond what the version's files reach, for the newest rows are in no
+    /// file yet.
+    pub reach: Position,
+}
+
+/// Up to where retention has removed rows from a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// Rows that were ingested before this may be gone.
+    pub before: Micros,
+    /// The version from which on they are.
+    pub version: i64,
+}
+
+/// What a state of a table is asked for by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// The version of this number.
+    Version(i64),
+    /// The newest version that was committed by then.
+    Time(Micros),
+}
+
+/// Why a past state could not be told.
+#[derive(Debug, thiserror::Error)]
+pub enum PastError {
+    /// There was no such state, or nothing tells of it any more. For the asker.
+    #[error("{0}")]
+    Refused(String),
+    /// The table cannot be read now.
+    #[error(transparent)]
+    View(#[from] ViewError),
+}
+
 /// A table at one moment. Cheap to clone; never changes.
 #[derive(Clone)]
 pub struct TableSnapshot {
@@ -69,6 +112,21 @@ pub struct TableSnapshot {
     pub files: Arc<Vec<DataFile>>,
     /// Rows acknowledged and not in `files` yet, in the order of the log.
     pub fresh: Vec<RecordBatch>,
+    /// Every row of a record below is in `files` or in `fresh`, but for those
+    /// that retention removed.
+    pub reach: Position,
+    /// What retention removed.
+    pub expired: Option<Expired>,
+}
+
+impl TableSnapshot {
+    /// What is asked for to get the same rows again.
+    pub fn as_version(&self) -> TableVersion {
+        TableVersion {
+            version: self.version,
+            reach: self.reach.clone(),
+        }
+    }
 }
 
 impl fmt::Debug for TableSnapshot {
@@ -121,4 +179,13 @@ pub trait Tables: Send + Sync + fmt::Debug {
     /// that [`Tables::names`] does not tell of. May be called from many tasks; holds nothing after it returns
     /// but the files' names, which stay readable for the vacuum's grace.
     async fn snapshot(&self, table: &TableName) -> Result<Option<TableSnapshot>, ViewError>;
+
+    /// How far the table's files reached at `moment`: committed rows alone.
+    /// `None` when there is no such table. A snapshot that is taken after this
+    /// returns reaches as far.
+    async fn past(
+        &self,
+        table: &TableName,
+        moment: Moment,
+    ) -> Result<Option<TableVersion>, PastError>;
 }

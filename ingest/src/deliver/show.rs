@@ -108,6 +108,7 @@ impl Follower {
         let (listing, places, mut fresh, scanned) = self.held(table, &trail)?;
         // Read after the list: history is then never behind what was delivered.
         let committed = self.history.committed();
+        let mut reach = Position::default();
         for (partition, from) in places {
             let goal = within(&trail, &partition, committed.of(&partition));
             let mut run = self.history.run_of(&partition, from);
@@ -122,8 +123,10 @@ impl Follower {
                 run = self.history.run_of(&partition, goal);
             }
             fresh.extend(run.iter().filter_map(|s| select_batch(&trail, &s.rows)));
+            let end = run.last().map_or(from, |s| s.next);
+            reach.advance(&partition, end.max(goal));
         }
-        Ok(view(table, &listing, fresh))
+        Ok(view(table, &listing, fresh, &reach))
     }
 
     fn in_hand(&self, partition: &Partition) -> bool {

@@ -12,7 +12,7 @@ fn long_texts_come_in_pieces() {
         ("n", Arc::new(numbers) as ArrayRef),
     ])
     .unwrap();
-    let mut output = Output::new(&Limits::default());
+    let mut output = Output::new(&Limits::default(), None);
     let parts: Vec<RecordBatch> = output.parts(&batch).unwrap().map(Result::unwrap).collect();
     assert_eq!(parts.len(), 20);
     assert_eq!(parts.iter().map(RecordBatch::num_rows).sum::<usize>(), 40);
@@ -23,6 +23,6 @@ fn long_texts_come_in_pieces() {
         max_rows: Some(39),
         ..Limits::default()
     };
-    let mut output = Output::new(&limits);
+    let mut output = Output::new(&limits, None);
     assert!(output.parts(&batch).is_err());
 }

@@ -15,8 +15,11 @@ use bytes::Bytes;
 use cairn_schemas::columns::{PARTITION_COLUMN, event_schema, quarantine_schema};
 use cairn_schemas::control::{Principal, Role};
 use cairn_schemas::selector::Among;
-use cairn_schemas::{AccountId, Clock, Micros, Partition, TrailName};
-use cairn_store::view::{DataFile, OffsetRange, TableName, TableSnapshot, Tables, ViewError};
+use cairn_schemas::{AccountId, Clock, Micros, Partition, Position, TrailName};
+use cairn_store::view::{
+    DataFile, Moment, OffsetRange, PastError, TableName, TableSnapshot, TableVersion, Tables,
+    ViewError,
+};
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use object_store::memory::InMemory;
@@ -305,6 +308,11 @@ pub(crate) async fn snapshot(
         version: 7,
         files: Arc::new(files),
         fresh: fresh.chunks(10).map(batch).collect(),
+        reach: Position::at(
+            Partition::embedded(),
+            rows.last().map_or(0, |r| r.offset + 1),
+        ),
+        expired: None,
     }
 }
 
@@ -332,6 +340,28 @@ impl Tables for FakeTables {
             .iter()
             .find(|(t, _)| same(t))
             .map(|(_, s)| s.clone()))
+    }
+
+    /// Each version committed a hundred records, one a minute.
+    async fn past(
+        &self,
+        table: &TableName,
+        moment: Moment,
+    ) -> Result<Option<TableVersion>, PastError> {
+        let Some(now) = self.snapshot(table).await? else {
+            return Ok(None);
+        };
+        let version = match moment {
+            Moment::Version(version) => version,
+            Moment::Time(time) => (time.0 - START) / (100 * MINUTE),
+        };
+        if version > now.version {
+            return Err(PastError::Refused(format!(
+                "there is no version {version} yet"
+            )));
+        }
+        let reach = Position::at(Partition::embedded(), version * 100);
+        Ok(Some(TableVersion { version, reach }))
     }
 }
 
@@ -433,6 +463,8 @@ fn quarantine(store: &Arc<Watched>, of: &[Option<&str>]) -> TableSnapshot {
         version: 1,
         files: Arc::default(),
         fresh: vec![RecordBatch::try_new(schema, arrays).unwrap()],
+        reach: Position::at(Partition::embedded(), 2),
+        expired: None,
     }
 }
 

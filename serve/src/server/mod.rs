@@ -4,6 +4,7 @@
 //! - [`intake`]: what the pipeline is given
 //! - [`doors`]: the listening socket
 //! - [`http`]: every call
+//! - [`asking`]: what holds for every query, whatever its door
 //! - [`room`]: memory for bodies on their way in
 //! - [`node`], [`kafka`]: the log's name, and where events come from beside HTTP
 //! - [`registry`], [`trails`]: accounts, tokens, trails
@@ -17,6 +18,7 @@
 
 pub mod ambient;
 pub mod app;
+pub mod asking;
 pub mod audit;
 pub mod doors;
 pub mod explain;

@@ -7,7 +7,10 @@ use cairn_ingest::history::History;
 use cairn_query::{Engine, Limits};
 use cairn_schemas::selector::Among;
 use cairn_schemas::{AccountId, TrailName};
-use cairn_store::view::{TableName, TableSnapshot, Tables, ViewError};
+use cairn_store::table::TableError;
+use cairn_store::view::{
+    Moment, PastError, TableName, TableSnapshot, TableVersion, Tables, ViewError,
+};
 
 use super::app::{Ambient, size};
 use super::registry::Registry;
@@ -27,6 +30,7 @@ pub(super) fn make_engine(
         memory: size(settings.query.memory_bytes),
         timeout: settings.query.timeout,
         concurrent: settings.query.max_concurrent as usize,
+        per_principal: most_of(settings.query.max_concurrent as usize),
         spill_dir: super::spill::fresh_folder(settings)?,
         spill: settings.query.spill_bytes,
         threads: match settings.query.threads {
@@ -44,6 +48,12 @@ pub(super) fn make_engine(
     let standing = Arc::clone(registry) as Arc<dyn cairn_query::Standing>;
     let engine = Engine::new(tables, system, limits, Arc::clone(&ambient.clock), standing)?;
     Ok(Arc::new(engine))
+}
+
+/// How many of `concurrent` places one principal may have: a quarter, and one
+/// at the least where there are two, stays for others.
+fn most_of(concurrent: usize) -> usize {
+    (concurrent - concurrent.div_ceil(4).min(concurrent)).max(1)
 }
 
 /// Every table, for the query engine.
@@ -86,6 +96,35 @@ impl Tables for AllTables {
                     reason,
                 })
             }
+        }
+    }
+
+    async fn past(
+        &self,
+        table: &TableName,
+        moment: Moment,
+    ) -> Result<Option<TableVersion>, PastError> {
+        let unreadable = |reason: String| ViewError {
+            table: table.clone(),
+            reason,
+        };
+        let follower;
+        let files = match table {
+            TableName::History => self.history.table(),
+            TableName::Quarantine => self.history.quarantine(),
+            TableName::Trail(name) => {
+                let Ok(found) = self.trails.find(name.as_str()) else {
+                    return Ok(None);
+                };
+                follower = found;
+                let opened = follower.table_or_open().await;
+                opened.map_err(|e| unreadable(e.to_string()))?
+            }
+        };
+        match files.past(moment).await {
+            Ok(version) => Ok(Some(version)),
+            Err(TableError::Refused { reason, .. }) => Err(PastError::Refused(reason)),
+            Err(error) => Err(unreadable(error.to_string()).into()),
         }
     }
 }

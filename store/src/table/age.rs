@@ -21,10 +21,24 @@ use super::log::versioned;
 use super::names::is_own_folder;
 use super::state::{LiveFile, State, under};
 use super::{Head, Table, scratch};
+use crate::view::Expired;
 
 /// The `appId` that every maintenance commit carries: of two that started from
 /// one version, other engines too let only one through.
 pub(super) const MAINTENANCE: &str = "maint";
+
+/// The `appId` that an expiry's commit carries with its bound, in microseconds.
+const EXPIRED_BEFORE: &str = "expired-before";
+/// The `appId` that an expiry's commit carries with its own version.
+const EXPIRED_IN: &str = "expired-in";
+
+/// What expiries have removed, as their commits tell.
+pub(super) fn expired_up_to(state: &State) -> Option<Expired> {
+    Some(Expired {
+        before: Micros(*state.txns.get(EXPIRED_BEFORE)?),
+        version: *state.txns.get(EXPIRED_IN)?,
+    })
+}
 
 /// After how many versions the log's folder is listed to be cleaned.
 const CLEAN_EVERY: i64 = 200;
@@ -134,6 +148,13 @@ impl Table {
                     .map(|live| remove(live, now, true))
                     .collect();
                 actions.push(fence(state));
+                // Whoever asks for an earlier version is told by these what of
+                // it is gone.
+                let up_to = state.txns.get(EXPIRED_BEFORE).copied();
+                let up_to = up_to.unwrap_or(i64::MIN).max(before.0);
+                for (app, version) in [(EXPIRED_BEFORE, up_to), (EXPIRED_IN, state.version + 1)] {
+                    actions.push(json!({"txn": {"appId": app, "version": version}}));
+                }
                 Ok(with_info(actions, "DELETE", now, &id))
             })
             .await;

@@ -40,11 +40,13 @@ pub(super) struct DeltaLog {
 
 /// What lies in `_delta_log`.
 #[derive(Debug, Default)]
-struct Found {
+pub(super) struct Found {
     /// The greatest entry.
     newest: Option<i64>,
+    /// Entries, the newest last.
+    pub(super) entries: Vec<i64>,
     /// Checkpoints, the newest last.
-    checkpoints: Vec<i64>,
+    pub(super) checkpoints: Vec<i64>,
 }
 
 #[derive(Deserialize)]
@@ -221,6 +223,11 @@ impl DeltaLog {
         self.store.head(&self.checkpoint_key(version)).await.is_ok()
     }
 
+    /// Everything that lies there.
+    pub(super) async fn find_all(&self) -> Result<Found, TableError> {
+        self.list(None).await
+    }
+
     async fn list(&self, start: Option<&Path>) -> Result<Found, TableError> {
         let folder = self.key("_delta_log");
         let mut listing = match start {
@@ -236,6 +243,7 @@ impl DeltaLog {
             match versioned(&folder, &meta) {
                 Some((version, rest)) if rest == ".json" => {
                     found.newest = found.newest.max(Some(version));
+                    found.entries.push(version);
                 }
                 Some((version, rest)) if rest == ".checkpoint.parquet" => {
                     found.checkpoints.push(version);
@@ -243,11 +251,12 @@ impl DeltaLog {
                 _ => {}
             }
         }
+        found.entries.sort_unstable();
         found.checkpoints.sort_unstable();
         Ok(found)
     }
 
-    async fn read_checkpoint(&self, version: i64) -> Result<State, TableError> {
+    pub(super) async fn read_checkpoint(&self, version: i64) -> Result<State, TableError> {
         let key = self.checkpoint_key(version);
         let bytes = self
             .get(&key)

@@ -15,6 +15,7 @@
 //! - [`landed`]: what a process makes sure of that stood still for long
 //! - [`state`] and [`log`]: the Delta log, read and written
 //! - [`read`]: rows come back
+//! - [`past`]: how far the files reached at an earlier version or time
 //! - [`merge`] and [`compact`]: many small files become few large ones
 //! - [`age`]: old files go, then their objects, then the log's old entries
 
@@ -28,6 +29,7 @@ mod log;
 mod merge;
 mod names;
 mod parquet;
+mod past;
 mod read;
 mod spec;
 mod state;
@@ -55,7 +57,7 @@ pub use read::RowStream;
 pub use spec::{ParquetOptions, TableOptions, TableSpec};
 
 use crate::objects::{DurableLocal, Opened, is_scratch, scratch};
-use crate::view::DataFile;
+use crate::view::{DataFile, Expired};
 use landed::Since;
 use log::DeltaLog;
 use names::DataNames;
@@ -68,6 +70,8 @@ pub struct Listing {
     pub version: i64,
     /// The files, by day and then by place in the log.
     pub files: Arc<Vec<DataFile>>,
+    /// What retention removed.
+    pub expired: Option<Expired>,
 }
 
 /// A table. Cheap to share in an `Arc`; every method takes `&self`. Reading
@@ -249,6 +253,7 @@ fn listing(state: &State) -> Arc<Listing> {
     Arc::new(Listing {
         version: state.version,
         files: Arc::new(state.data_files()),
+        expired: age::expired_up_to(state),
     })
 }
 

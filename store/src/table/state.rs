@@ -111,6 +111,11 @@ impl Entry {
         self.lines.iter().find_map(|l| l.commit_info.as_ref())
     }
 
+    /// When it was made, in milliseconds, by the committer's clock.
+    pub(super) fn time(&self) -> Option<i64> {
+        self.commit_info()?.get("timestamp")?.as_i64()
+    }
+
     /// The id that the committer gave it; `None` for other engines' commits.
     pub(super) fn commit_id(&self) -> Option<&str> {
         self.commit_info()?.get(COMMIT_ID)?.as_str()

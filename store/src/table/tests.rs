@@ -5,5 +5,6 @@ mod commits;
 mod compaction;
 mod locked;
 mod neighbours;
+mod past;
 mod prepared;
 mod support;

@@ -167,7 +167,7 @@ impl World {
     async fn delivered(&self) -> Vec<String> {
         let spec = TableSpec::events("writes").with_property("cairn.trail_id", &"a".repeat(32));
         let table = self.table("tables/trails/t", spec).await;
-        let snapshot = crate::history::view(&table, &table.files(), Vec::new());
+        let snapshot = crate::history::view(&table, &table.files(), Vec::new(), &table.position());
         ids_of(&table, &snapshot).await
     }
 }

@@ -1,29 +1,26 @@
 //! `POST /v1/sql`: the door for questions.
 
-use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
+use arrow::error::ArrowError;
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderMap, StatusCode, Version, header};
 use axum::response::Response;
-use cairn_query::{ErrorKind, Exceeded, QueryError, QueryStream, Standing as _};
-use cairn_schemas::control::{Principal, Role};
+use cairn_query::{ErrorKind, Exceeded, QueryError};
+use cairn_schemas::control::Principal;
 use futures::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Sender;
-use tokio::time::Instant;
 
 use super::auth::Authenticated;
 use super::error::ApiError;
 use super::formats::{Encode, Format};
-use crate::config;
 use crate::server::app::{App, Shared};
-use crate::server::audit::Act;
+use crate::server::asking::{self, Answer, AskError, Asker};
 
 /// The body of a question.
 #[derive(Debug, Deserialize)]
@@ -55,6 +52,20 @@ pub fn api_error(error: &QueryError) -> ApiError {
     answer
 }
 
+impl From<AskError> for ApiError {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Role(message) => Self::forbidden(message),
+            AskError::OtherProcess => {
+                let answer = Self::new(StatusCode::NOT_FOUND, error.code(), error.to_string());
+                answer.hint(error.hint().unwrap_or_default())
+            }
+            AskError::Query(error) => api_error(&error),
+            AskError::Unrecorded(error) => error.into(),
+        }
+    }
+}
+
 /// The handler.
 pub async fn post(
     State(app): State<Shared>,
@@ -74,17 +85,12 @@ pub async fn post(
             "a proxy in between must speak HTTP/1.1, as nginx does with proxy_http_version 1.1",
         ));
     }
-    asked
-        .needs(&app, &[Role::Auditor, Role::Admin], "Query")
-        .await?;
-    if app.settings.server.role == config::Role::Ingest {
-        return Err(ApiError::new(
-            StatusCode::NOT_FOUND,
-            "other_role",
-            "this process takes events in and answers no questions",
-        )
-        .hint("ask one that runs with --role query, or with no role"));
-    }
+    let asker = Asker {
+        principal: asked.principal,
+        caller: asked.caller,
+        door: "http",
+    };
+    asking::may_ask(&app, &asker).await?;
     let Json(question) = body.map_err(|e| {
         ApiError::invalid(e.body_text())
             .hint("send {\"query\": \"SELECT ...\"} as application/json")
@@ -94,245 +100,77 @@ pub async fn post(
         return Err(ApiError::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", "no such form of an answer")
             .hint("accept application/json, application/x-ndjson, text/csv, application/vnd.apache.arrow.stream or application/vnd.apache.parquet"));
     };
-    let mut asking = Asking {
-        app,
-        asked,
-        query: question.query,
-        started: Instant::now(),
-        rows: 0,
-        told: false,
-    };
-    match asking.begin(format).await {
-        Ok(response) => Ok(response.into_response(asking)),
+    let mut answer = asking::ask(&app, asker, question.query).await?;
+    match format.encoder(&answer.schema()) {
+        Ok(encoder) => Ok(into_response(answer, format, encoder)),
         Err(error) => {
-            asking.record(Some(&error)).await?;
+            let error = QueryError::internal(error.to_string());
+            answer.fail(&error).await;
             Err(api_error(&error))
         }
     }
 }
 
-/// A query under way, which must leave its event behind however it ends.
-struct Asking {
-    app: Shared,
-    asked: Authenticated,
-    query: String,
-    started: Instant,
-    rows: usize,
-    told: bool,
-}
-
-/// The start of an answer: its first bytes are known, so it has begun well.
-struct Begun {
-    format: Format,
-    encoder: Box<dyn Encode>,
-    rows: QueryStream,
-    first: Vec<u8>,
-}
-
-impl Asking {
-    /// Plans the query and takes its first batch, so that what goes wrong at
-    /// the start is answered with a status and not with a broken body.
-    async fn begin(&mut self, format: Format) -> Result<Begun, QueryError> {
-        let mut rows = self
-            .app
-            .engine
-            .query(&self.asked.principal, &self.query)
-            .await?;
-        let internal = |e: arrow::error::ArrowError| QueryError::internal(e.to_string());
-        let mut encoder = format.encoder(&rows.schema()).map_err(internal)?;
-        let mut first = encoder.begin().map_err(internal)?;
-        if let Some(batch) = rows.next().await {
-            let batch = batch?;
-            self.rows += batch.num_rows();
-            first.extend(encoder.batch(&batch).map_err(internal)?);
+fn into_response(answer: Answer, format: Format, encoder: Box<dyn Encode>) -> Response {
+    let body = fed_body(move |out| async move {
+        if let Err(error) = feed(answer, encoder, &out).await {
+            let _ = out.send(Err(error)).await;
         }
-        Ok(Begun {
-            format,
-            encoder,
-            rows,
-            first,
-        })
-    }
-
-    /// Leaves the query's event in the log.
-    async fn record(&mut self, error: Option<&QueryError>) -> Result<(), ApiError> {
-        self.told = true;
-        let app = Arc::clone(&self.app);
-        app.metrics
-            .query(self.started.elapsed(), error.map(QueryError::code));
-        let act = act_of(
-            self,
-            error.map(|e| (e.code().to_owned(), e.message.clone())),
-        );
-        Ok(app.audit.record(act).await?)
-    }
-}
-
-fn act_of(asking: &Asking, error: Option<(String, String)>) -> Act<'_> {
-    let mut act = Act::new(
-        "Query",
-        false,
-        &asking.asked.principal,
-        &asking.asked.caller,
+    });
+    let mut response = Response::new(Body::from_stream(body));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static(format.media_type()),
     );
-    act.request = json!({"query": asking.query});
-    let elapsed = u64::try_from(asking.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    act.response = json!({"rows": asking.rows, "elapsedMs": elapsed});
-    act.error = error;
-    act
+    response
 }
 
-impl Drop for Asking {
-    /// Whoever hangs up half-way has seen rows all the same.
-    fn drop(&mut self) {
-        if self.told {
-            return;
+/// The answer's bytes. An error ends the body without its proper end, so that
+/// no part passes for the whole.
+async fn feed(
+    mut answer: Answer,
+    mut encoder: Box<dyn Encode>,
+    out: &Sender<Part>,
+) -> Result<(), std::io::Error> {
+    let mut ready = begun(&mut answer, encoder.as_mut()).await?;
+    while let Some(batch) = answer.next().await {
+        let batch = batch.map_err(std::io::Error::other)?;
+        match encoder.batch(&batch) {
+            Ok(part) => ready.extend(part),
+            Err(error) => return Err(unencoded(&mut answer, &error).await),
         }
-        let error = ("canceled".to_owned(), "the caller went away".to_owned());
-        let app = Arc::clone(&self.app);
-        let asked = std::mem::replace(
-            &mut self.asked,
-            Authenticated {
-                principal: Principal::cairn(),
-                caller: Default::default(),
-            },
-        );
-        let query = std::mem::take(&mut self.query);
-        let (started, rows) = (self.started, self.rows);
-        app.metrics.query(started.elapsed(), Some("canceled"));
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                let asking = Asking {
-                    app,
-                    asked,
-                    query,
-                    started,
-                    rows,
-                    told: true,
-                };
-                if let Err(e) = asking.app.audit.record(act_of(&asking, Some(error))).await {
-                    tracing::error!(error = %e, "a canceled query could not be recorded");
-                }
-            });
+        match answer.taken(out.reserve()).await {
+            Ok(Ok(place)) => place.send(Ok(Some(Bytes::from(std::mem::take(&mut ready))))),
+            // There is no more reader: dropping the answer records it.
+            Ok(Err(_)) => return Ok(()),
+            Err(error) => return Err(std::io::Error::other(error)),
         }
+    }
+    let elapsed = answer.elapsed().as_millis();
+    ready.extend(encoder.end(elapsed).map_err(std::io::Error::other)?);
+    let sent = answer.taken(out.reserve()).await;
+    if let Ok(place) = sent.map_err(std::io::Error::other)? {
+        place.send(Ok(Some(Bytes::from(ready))));
+        let _ = out.send(Ok(None)).await;
+    }
+    Ok(())
+}
+
+async fn begun(answer: &mut Answer, encoder: &mut dyn Encode) -> Result<Vec<u8>, std::io::Error> {
+    match encoder.begin() {
+        Ok(bytes) => Ok(bytes),
+        Err(error) => Err(unencoded(answer, &error).await),
     }
 }
 
-impl Begun {
-    fn into_response(self, asking: Asking) -> Response {
-        let media_type = self.format.media_type();
-        let body = Body::from_stream(self.into_parts(asking));
-        let mut response = Response::new(body);
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            header::HeaderValue::from_static(media_type),
-        );
-        response
-    }
-
-    /// The answer's bytes. An error ends the body without its proper end, so
-    /// that no part passes for the whole.
-    fn into_parts(
-        self,
-        asking: Asking,
-    ) -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> + Send {
-        let Self {
-            mut encoder,
-            mut rows,
-            first,
-            ..
-        } = self;
-        fed_body(move |out| async move {
-            let mut asking = asking;
-            let broken = |e: &dyn std::fmt::Display| std::io::Error::other(e.to_string());
-            // One part is always held back, so that a small answer is recorded
-            // before its first byte goes out.
-            let mut held = first;
-            while let Some(batch) = rows.next().await {
-                let part = match batch {
-                    Ok(batch) => {
-                        asking.rows += batch.num_rows();
-                        encoder
-                            .batch(&batch)
-                            .map_err(|e| QueryError::internal(e.to_string()))
-                    }
-                    Err(error) => Err(error),
-                };
-                match part {
-                    Ok(part) => {
-                        let ready = std::mem::replace(&mut held, part);
-                        if !asking.send(&out, ready).await {
-                            return;
-                        }
-                    }
-                    Err(error) => {
-                        asking.fail(&error).await;
-                        let _ = out.send(Err(broken(&error))).await;
-                        return;
-                    }
-                }
-            }
-            // The event first, then the last byte: see the audit module.
-            if asking.record(None).await.is_err() {
-                let _ = out
-                    .send(Err(broken(&"the query could not be recorded")))
-                    .await;
-                return;
-            }
-            let elapsed = asking.started.elapsed().as_millis();
-            match encoder.end(elapsed) {
-                Ok(end) => held.extend(end),
-                Err(error) => {
-                    let _ = out.send(Err(broken(&error))).await;
-                    return;
-                }
-            }
-            if asking.send(&out, held).await {
-                let _ = out.send(Ok(None)).await;
-            }
-        })
-    }
+async fn unencoded(answer: &mut Answer, error: &ArrowError) -> std::io::Error {
+    let error = QueryError::internal(error.to_string());
+    answer.fail(&error).await;
+    std::io::Error::other(error)
 }
 
 /// A part of a body, or its proper end.
 type Part = Result<Option<Bytes>, std::io::Error>;
-
-/// How long a reader may leave a part untaken. A query holds its place and its
-/// memory until its last part is taken.
-const STALLED: Duration = Duration::from_secs(30);
-
-impl Asking {
-    /// Hands a part to the reader. `false` when there is no more reader, or
-    /// none that may have it.
-    async fn send(&mut self, out: &Sender<Part>, part: Vec<u8>) -> bool {
-        let place = match tokio::time::timeout(STALLED, out.reserve()).await {
-            Ok(Ok(place)) => place,
-            Ok(Err(_)) => return false,
-            Err(_) => {
-                let error = QueryError::limit(Exceeded::Time, "the answer was not read");
-                self.fail(&error).await;
-                return false;
-            }
-        };
-        // The part may have waited long for a slow reader. Once the query's
-        // event says that all was read, all is given.
-        if !self.told && !self.app.registry.holds(&self.asked.principal) {
-            let error = QueryError::withdrawn();
-            self.fail(&error).await;
-            place.send(Err(std::io::Error::other(error)));
-            return false;
-        }
-        place.send(Ok(Some(Bytes::from(part))));
-        true
-    }
-
-    async fn fail(&mut self, error: &QueryError) {
-        if self.record(Some(error)).await.is_err() {
-            tracing::error!("a failed query could not be recorded");
-        }
-    }
-}
 
 /// A body that a task feeds, two parts ahead at the most. Only the feeder's own
 /// word ends it properly: when the task is gone without it, the body breaks off.
