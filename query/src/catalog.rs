@@ -7,6 +7,7 @@
 
 mod resolve;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use crate::error::QueryError;
 use crate::scope::Scope;
 use crate::session::{Footers, Stores};
 use crate::system::SystemTable;
+use crate::views::{VIEWS, View};
 
 /// The one catalog.
 pub(crate) const CATALOG: &str = "cairn";
@@ -52,6 +54,8 @@ pub(crate) struct Entry {
 pub(crate) enum Kind {
     Events(TableName),
     System(Arc<dyn SystemTable>),
+    /// Other names for the columns of `history`.
+    View(&'static View),
     Information,
 }
 
@@ -62,14 +66,16 @@ impl Entry {
             Kind::Events(TableName::Quarantine) => quarantine_schema(),
             Kind::Events(_) => event_schema(),
             Kind::System(table) => table.schema(),
+            Kind::View(view) => view.schema(),
             Kind::Information => information_columns(&self.name),
         }
     }
 
     /// The question that it stands for, if it is a view.
-    pub(crate) fn view_sql(&self) -> Option<&str> {
+    pub(crate) fn view_sql(&self, at: Option<&str>) -> Option<Cow<'_, str>> {
         match &self.kind {
-            Kind::System(table) => table.view_sql(),
+            Kind::System(table) => table.view_sql().map(Cow::Borrowed),
+            Kind::View(view) => Some(view.sql(at)),
             Kind::Events(_) | Kind::Information => None,
         }
     }
@@ -79,6 +85,10 @@ impl Entry {
         let listed = match &self.kind {
             Kind::Events(TableName::Quarantine) => QUARANTINE_COLUMNS,
             Kind::Events(_) => EVENT_COLUMNS,
+            Kind::View(view) => {
+                let of = view.columns.iter().find(|c| c.name == column.name());
+                return of.map(|c| c.says.to_owned()).unwrap_or_default();
+            }
             Kind::System(_) | Kind::Information => &[],
         };
         match listed.iter().find(|c| c.name == column.name()) {
@@ -95,7 +105,7 @@ impl Entry {
     pub(crate) fn table_type(&self) -> &'static str {
         match self.kind {
             Kind::Events(_) => "BASE TABLE",
-            Kind::System(_) | Kind::Information => "VIEW",
+            Kind::System(_) | Kind::View(_) | Kind::Information => "VIEW",
         }
     }
 }
@@ -196,7 +206,12 @@ impl Names {
 
     /// Makes the view `entry` stand for `plan`, which was made of its question
     /// with these very names.
-    pub(crate) async fn define(&self, entry: &Entry, plan: LogicalPlan) -> Result<(), QueryError> {
+    pub(crate) async fn define(
+        &self,
+        entry: &Entry,
+        at: Option<&str>,
+        plan: LogicalPlan,
+    ) -> Result<(), QueryError> {
         let columns = entry.columns();
         let (wanted, made) = (columns.fields(), plan.schema().fields());
         if !wanted
@@ -211,7 +226,11 @@ impl Names {
         }
         let view = Arc::new(ViewTable::new(plan, None));
         self.touched.lock().insert(entry.name.clone());
-        self.resolved.lock().await.insert(entry.name.clone(), view);
+        let key = match at.filter(|_| matches!(entry.kind, Kind::View(_))) {
+            Some(at) => asof::joined(&entry.name, at),
+            None => entry.name.clone(),
+        };
+        self.resolved.lock().await.insert(key, view);
         Ok(())
     }
 }
@@ -255,6 +274,15 @@ fn entries(known: Vec<TableName>, system: &[Arc<dyn SystemTable>]) -> Vec<Entry>
             }
             TableName::Trail(name) => trails.push(name),
         }
+    }
+    let history = all.iter().any(|e| e.name == "history");
+    for view in VIEWS.into_iter().filter(|_| history) {
+        all.extend(view.names.iter().map(|name| Entry {
+            schema: PUBLIC,
+            name: (*name).to_owned(),
+            kind: Kind::View(view),
+            comment: view.says.to_owned(),
+        }));
     }
     all.extend(system.iter().map(|table| Entry {
         schema: PUBLIC,

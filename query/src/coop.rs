@@ -85,7 +85,8 @@ impl Until {
         self.gone.store(true, Ordering::Relaxed);
     }
 
-    fn over(&self) -> bool {
+    /// Whether to stop.
+    pub(crate) fn over(&self) -> bool {
         self.gone.load(Ordering::Relaxed) || Instant::now() >= self.deadline
     }
 }

@@ -6,6 +6,14 @@
 //! constants are worked out while planning. So the size is reckoned from the
 //! arguments before anything is made.
 
+mod json;
+mod lambda;
+mod native;
+mod nested;
+mod reference;
+mod texts;
+mod times;
+
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
@@ -23,6 +31,12 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
     ScalarUDFImpl, Signature, Volatility,
 };
+
+pub(crate) use json::map_type;
+pub(crate) use lambda::{bounded, higher_order};
+pub(crate) use native::moment;
+pub(crate) use nested::lake_resource;
+pub use reference::reference_page;
 
 use crate::error::{Exceeded, QueryError};
 
@@ -69,6 +83,8 @@ enum Size {
     Sum,
     /// Twice the first.
     Twice,
+    /// Nothing much.
+    Small,
     /// Nothing much, in as many steps as the lengths multiplied.
     Product,
 }
@@ -103,21 +119,40 @@ pub(crate) fn grows(name: &str) -> bool {
     name == JOINED || BOUNDED.iter().any(|(bounded, _)| *bounded == name)
 }
 
-/// Every scalar function on offer.
+/// The functions of our own.
+fn own() -> impl Iterator<Item = &'static native::Function> {
+    [json::ALL, nested::ALL, times::ALL, texts::ALL]
+        .into_iter()
+        .flatten()
+}
+
+/// Whether a function of that name takes lambdas.
+pub(crate) fn takes_lambda(name: &str) -> bool {
+    lambda::ALL
+        .iter()
+        .any(|(_, known, aliases, ..)| *known == name || aliases.contains(&name))
+}
+
+/// Every scalar function on offer: the engine's, and in place of those of the
+/// same name our own.
 pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
-    SessionStateDefaults::default_scalar_functions()
+    let engines = SessionStateDefaults::default_scalar_functions()
         .into_iter()
         .filter(|f| !LEFT_OUT.contains(&f.name()))
-        .map(
-            |f| match BOUNDED.iter().find(|(name, _)| *name == f.name()) {
-                Some((_, size)) => Arc::new(ScalarUDF::new_from_impl(Bounded {
+        .filter(|f| own().all(|own| own.name != f.name()))
+        .map(|f| {
+            let size = BOUNDED.iter().find(|(name, _)| *name == f.name());
+            let is_own = |alias: &&String| own().any(|own| own.name == alias.as_str());
+            match size {
+                None if !f.aliases().iter().any(|a| is_own(&a)) => f,
+                size => Arc::new(ScalarUDF::new_from_impl(Bounded {
+                    size: size.map_or(Size::Small, |(_, size)| *size),
+                    aliases: f.aliases().iter().filter(|a| !is_own(a)).cloned().collect(),
                     inner: f,
-                    size: *size,
                 })),
-                None => f,
-            },
-        )
-        .collect()
+            }
+        });
+    engines.chain(own().map(native::udf)).collect()
 }
 
 fn too_big() -> QueryError {
@@ -237,6 +272,7 @@ impl Size {
             Self::Sum => (0..bytes.len()).map(|i| b(i, row)).sum(),
             Self::Twice => b(0, row).saturating_mul(2),
             Self::Product => b(0, row).saturating_mul(b(1, row)),
+            Self::Small => 0,
         };
         let constant = args
             .args
@@ -270,6 +306,9 @@ impl Size {
 struct Bounded {
     inner: Arc<ScalarUDF>,
     size: Size,
+    /// Less those that are names of functions of our own: which of two
+    /// functions a name means must not hang on the order of a map.
+    aliases: Vec<String>,
 }
 
 // What is not passed on is `simplify` and the like: they would put the
@@ -280,7 +319,7 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn aliases(&self) -> &[String] {
-        self.inner.aliases()
+        &self.aliases
     }
 
     fn signature(&self) -> &Signature {

@@ -11,19 +11,18 @@ use datafusion::datasource::source_as_provider;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan};
-use datafusion::sql::parser::{DFParserBuilder, ExplainStatement, Statement};
+use datafusion::sql::parser::{ExplainStatement, Statement};
 use datafusion::sql::sqlparser::ast::{
     Expr, ObjectName, Query, ShowStatementFilter, ShowStatementFilterPosition,
     ShowStatementOptions, Statement as Sql, TableFactor, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use crate::dialect::Auditors;
-use crate::error::{Exceeded, QueryError, parse_error};
+use crate::error::{Exceeded, QueryError};
 use crate::functions;
+use crate::idiom;
 use crate::scan::EventTable;
-use crate::session::DEPTH;
 use crate::system::RowsTable;
 use crate::versioned::name_versions;
 
@@ -74,13 +73,9 @@ pub(crate) fn parse(sql: &str, max_sql: usize) -> Result<Ask, QueryError> {
             format!("the statement is longer than {max_sql} bytes"),
         ));
     }
-    count_links(sql)?;
-    let read = DFParserBuilder::new(sql)
-        .with_dialect(&Auditors)
-        .with_recursion_limit(DEPTH)
-        .build()
-        .and_then(|mut parser| parser.parse_statements());
-    let mut statements = read.map_err(|e| parse_error(&e.find_root().strip_backtrace()))?;
+    let tokens = idiom::tokens(sql)?;
+    count_links(&tokens)?;
+    let mut statements = idiom::statements(tokens)?;
     let one = statements.pop_front();
     let Some(statement) = one else {
         return Err(QueryError::invalid("there is no statement"));
@@ -95,13 +90,10 @@ pub(crate) fn parse(sql: &str, max_sql: usize) -> Result<Ask, QueryError> {
 
 /// Chains nest in the parsed tree without a parenthesis in the text, and every
 /// walk over a tree costs stack; so they are counted before there is a tree.
-fn count_links(sql: &str) -> Result<(), QueryError> {
-    let tokens = Tokenizer::new(&Auditors, sql)
-        .tokenize()
-        .map_err(|e| parse_error(&e.to_string()))?;
+fn count_links(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
     let (mut operators, mut sets) = (0, 0);
-    for token in &tokens {
-        match token {
+    for token in tokens {
+        match &token.token {
             Token::Word(word) => match word.keyword {
                 Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT => sets += 1,
                 Keyword::AND | Keyword::OR | Keyword::NOT | Keyword::JOIN => operators += 1,
@@ -148,6 +140,7 @@ fn ask(statement: Statement) -> Result<Ask, QueryError> {
         }
         Statement::Statement(sql) => match *sql {
             Sql::Query(mut query) => {
+                idiom::rewrite(&mut query)?;
                 name_versions(&mut query)?;
                 check_query(&query)?;
                 Ok(Ask::Rows(Statement::Statement(Box::new(Sql::Query(query)))))

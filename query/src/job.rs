@@ -16,11 +16,13 @@ use datafusion::sql::parser::Statement;
 use futures::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::asof;
 use crate::catalog::{CATALOG, Names, PUBLIC};
 use crate::coop::{Until, stoppable};
 use crate::describe;
 use crate::engine::Shared;
 use crate::error::QueryError;
+use crate::functions;
 use crate::gate::{self, Ask};
 use crate::meter::{Meter, metered};
 use crate::output::{Output, plain_schema};
@@ -148,6 +150,7 @@ impl Job {
                 let planning = |e| QueryError::planning(&e);
                 let meter = Meter::new(&session.runtime_env().memory_pool, limits.threads);
                 let logical = metered(logical, &meter).map_err(planning)?;
+                let logical = functions::bounded(logical, &meter, &self.until).map_err(planning)?;
                 let logical = stoppable(logical, &self.until).map_err(planning)?;
                 let physical = physical_plan(&session, &logical).await?;
                 let heading = Heading {
@@ -251,9 +254,11 @@ async fn open_plan(
     {
         match describe::find(names, &reference) {
             Ok(entry) => {
-                if let Some(sql) = entry.view_sql() {
-                    let plan = view_plan(session, sql).await?;
-                    names.define(entry, plan).await?;
+                let (_, at) = asof::split(reference.table());
+                let at = at.map(|(text, _)| text);
+                if let Some(sql) = entry.view_sql(at) {
+                    let plan = view_plan(session, &sql).await?;
+                    names.define(entry, at, plan).await?;
                 }
             }
             // The words are those for a table that is not there at all, and

@@ -23,6 +23,7 @@ mod engine;
 mod error;
 mod functions;
 mod gate;
+mod idiom;
 mod job;
 mod limits;
 mod meter;
@@ -38,6 +39,7 @@ mod standing;
 mod stream;
 mod system;
 mod versioned;
+mod views;
 
 #[cfg(test)]
 mod tests;
@@ -47,6 +49,7 @@ pub use cairn_store::view::TableVersion;
 pub use datafusion::common::ScalarValue;
 pub use engine::Engine;
 pub use error::{ErrorKind, Exceeded, QueryError};
+pub use functions::reference_page;
 pub use limits::Limits;
 pub use question::{Param, Prepared, Question};
 pub use standing::Standing;

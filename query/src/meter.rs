@@ -48,14 +48,15 @@ impl Meter {
         })
     }
 
-    fn place(&self) -> usize {
+    /// A place in the account for one call.
+    pub(crate) fn place(&self) -> usize {
         let mut largest = self.largest.lock();
         largest.push(0);
         largest.len() - 1
     }
 
     /// Fails when the query may not take what this result takes.
-    fn note(&self, call: usize, made: usize) -> Result<()> {
+    pub(crate) fn note(&self, call: usize, made: usize) -> Result<()> {
         let mut largest = self.largest.lock();
         let Some(before) = largest.get_mut(call).filter(|before| **before < made) else {
             return Ok(());

@@ -24,6 +24,7 @@ use url::Url;
 use crate::catalog::{CATALOG, Catalog, Names, PUBLIC};
 use crate::coop::YieldInJoins;
 use crate::functions;
+use crate::idiom::Beside;
 use crate::limits::{Limits, QueryPool};
 
 /// How deep a statement may nest.
@@ -102,7 +103,8 @@ impl Sessions {
             .with_config(SessionConfig::from(options(limits)))
             .with_expr_planners(planners)
             .with_scalar_functions(functions::scalar())
-            .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
+            .with_higher_order_functions(functions::higher_order())
+            .with_relation_planners(vec![Arc::new(Beside)])
             .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
             .with_window_functions(SessionStateDefaults::default_window_functions())
             .with_physical_optimizer_rule(Arc::new(YieldInJoins))

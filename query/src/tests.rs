@@ -2,7 +2,9 @@
 
 mod attacks;
 pub(crate) mod fixture;
+mod functions;
 mod isolation;
 mod limits;
 mod reading;
 mod spill;
+mod views;

@@ -22,7 +22,7 @@ impl Names {
     ) -> Result<Option<Arc<dyn TableProvider>>> {
         let name = match &entry.kind {
             Kind::Events(table) => canonical(table),
-            Kind::System(_) => entry.name.clone(),
+            Kind::System(_) | Kind::View(_) => entry.name.clone(),
             Kind::Information => format!("{INFORMATION}.{}", entry.name),
         };
         let key = match &at {
@@ -34,7 +34,7 @@ impl Names {
             return Ok(Some(Arc::clone(provider)));
         }
         let always_now = matches!(&entry.kind, Kind::System(t) if t.view_sql().is_none());
-        if at.is_some() && !matches!(entry.kind, Kind::Events(_))
+        if at.is_some() && !matches!(entry.kind, Kind::Events(_) | Kind::View(_))
             || self.as_of.is_some() && always_now
         {
             let text = format!("{name} tells of now, and has no past states");
@@ -46,6 +46,9 @@ impl Names {
                 Some(provider) => provider,
                 None => return Ok(None),
             },
+            Kind::View(_) => {
+                return internal_err!("the view {name} was not planned before it was looked up");
+            }
             Kind::System(table) if table.view_sql().is_some() => {
                 return internal_err!("the view {name} was not planned before it was looked up");
             }

@@ -1,0 +1,123 @@
+//! ActionTrail's fields as the log service flattens them.
+
+use super::{Column, View, column, long, text, truth};
+
+pub(super) static VIEW: View = View::new(
+    &["actiontrail", "log"],
+    "Every event under the names that ActionTrail's events have in the log service. They have dots in them, so they are quoted: `\"event.userIdentity.accountId\"`. A member of a JSON column is reached the same way: `\"event.requestParameters.DiskId\"`. Names are read without regard to case.",
+    COLUMNS,
+);
+
+static COLUMNS: &[Column] = &[
+    column(
+        "__time__",
+        "unix_seconds(event_time)",
+        long,
+        "Seconds since 1970; comparisons with constants choose files.",
+    ),
+    column("owner_id", "account_id", text, ""),
+    column("event.eventId", "event_id", text, ""),
+    column("event.eventVersion", "event_version", text, ""),
+    column("event.eventCategory", "event_category", text, ""),
+    column("event.eventType", "event_type", text, ""),
+    column("event.eventName", "event_name", text, ""),
+    column("event.eventRW", "event_rw", text, ""),
+    column("event.eventSource", "event_source", text, ""),
+    column(
+        "event.eventTime",
+        "iso_seconds(event_time)",
+        text,
+        "`2026-01-02T03:04:05Z`; comparisons with such constants choose files.",
+    ),
+    column("event.acsRegion", "region", text, ""),
+    column("event.serviceName", "service_name", text, ""),
+    column("event.apiVersion", "api_version", text, ""),
+    column("event.requestId", "request_id", text, ""),
+    column(
+        "event.requestParameters",
+        "request_parameters",
+        text,
+        "JSON.",
+    ),
+    column(
+        "event.requestParameterJson",
+        "request_parameters",
+        text,
+        "JSON.",
+    ),
+    column("event.responseElements", "response_elements", text, "JSON."),
+    column(
+        "event.referencedResources",
+        "json_extract(raw, '$.referencedResources')",
+        text,
+        "JSON.",
+    ),
+    column(
+        "event.resourceType",
+        "resource_type",
+        text,
+        "Several are joined by `;` as in the event.",
+    ),
+    column(
+        "event.resourceName",
+        "resource_name",
+        text,
+        "Several are joined by `;` as in the event.",
+    ),
+    column("event.errorCode", "error_code", text, ""),
+    column("event.errorMessage", "error_message", text, ""),
+    column("event.sourceIpAddress", "source_ip", text, ""),
+    column("event.userAgent", "user_agent", text, ""),
+    column("event.vpcId", "vpc_id", text, ""),
+    column("event.recipientAccountId", "account_id", text, ""),
+    column("event.sharedEventId", "shared_event_id", text, ""),
+    column("event.isGlobal", "is_global", truth, ""),
+    column(
+        "event.additionalEventData",
+        "additional_event_data",
+        text,
+        "JSON.",
+    ),
+    column(
+        "event.eventAttributes.SensitiveAction",
+        "CAST(sensitive_action AS VARCHAR)",
+        text,
+        "true or false.",
+    ),
+    column("event.userIdentity", "user_identity", text, "JSON."),
+    column("event.userIdentity.type", "identity_type", text, ""),
+    column(
+        "event.userIdentity.accountId",
+        "identity_account_id",
+        text,
+        "",
+    ),
+    column("event.userIdentity.principalId", "principal_id", text, ""),
+    column("event.userIdentity.userName", "user_name", text, ""),
+    column("event.userIdentity.accessKeyId", "access_key_id", text, ""),
+    column("event.userIdentity.invokedBy", "invoked_by", text, ""),
+    column(
+        "event.userIdentity.sessionContext.attributes.mfaAuthenticated",
+        "json_extract_scalar(user_identity, '$.sessionContext.attributes.mfaAuthenticated')",
+        text,
+        "true or false.",
+    ),
+    column(
+        "event.userIdentity.sessionContext.attributes.creationDate",
+        "json_extract_scalar(user_identity, '$.sessionContext.attributes.creationDate')",
+        text,
+        "",
+    ),
+    column(
+        "event.insightDetails",
+        "json_extract(raw, '$.insightDetails')",
+        text,
+        "JSON.",
+    ),
+    column(
+        "dialect",
+        "dialect",
+        text,
+        "Not in the log service: the format the event came in.",
+    ),
+];
