@@ -27,6 +27,7 @@ use super::registry::Registry;
 use super::stores::Worm;
 use super::tables::make_engine;
 use super::trails::{Opener, TrailSet};
+use super::watermarks::{Times, Watermarks};
 use crate::config::Settings;
 
 /// What every request gets.
@@ -74,6 +75,8 @@ pub struct App {
     pub worm: Arc<Worm>,
     /// SQL.
     pub engine: Arc<Engine>,
+    /// Up to when everything that was sent is in.
+    pub watermarks: Arc<Watermarks>,
     /// Limits on bodies.
     pub receive_limits: ReceiveLimits,
     /// Memory for bodies on their way in.
@@ -148,8 +151,10 @@ impl App {
         let audit = open_audit(&log, &registry, &ambient, &verdicts);
         let registering = register_accounts(Arc::clone(&registry), audit.clone(), found);
         let accounts_task = tokio::spawn(registering);
+        let times = Arc::new(Times::default());
         let observer = Observing {
             metrics: Arc::clone(&metrics),
+            times: Arc::clone(&times),
             clock: Arc::clone(&ambient.clock),
             accounts,
         };
@@ -165,10 +170,16 @@ impl App {
         );
         let mut pipeline = tokio::spawn(pipeline.run(stop.clone()));
         begun(&history, &mut pipeline).await?;
-        let ends = Ends::new(&log, &partition, &kafka);
+        let ends = Arc::new(Ends::new(&log, &partition, &kafka));
+        let watermarks = Arc::new(Watermarks::new(
+            times,
+            Arc::clone(&ends),
+            Arc::clone(&history),
+            Arc::clone(&ambient.clock),
+        ));
         let trails = TrailSet::open(
             control.clone(),
-            Arc::new(ends),
+            ends,
             Arc::clone(&history),
             Arc::new(opener(&ambient, &worm)),
             deliver_options(&settings, &ambient),
@@ -176,7 +187,14 @@ impl App {
             stop.clone(),
         );
         let trails = trails.await?;
-        let engine = make_engine(&settings, &history, &trails, &registry, &ambient)?;
+        let engine = make_engine(
+            &settings,
+            &history,
+            &trails,
+            &registry,
+            &watermarks,
+            &ambient,
+        )?;
         let app = Arc::new(Self {
             receive_limits: receive_limits(&settings),
             room: super::room::Room::new(&settings.server),
@@ -198,6 +216,7 @@ impl App {
             trails,
             worm,
             engine,
+            watermarks,
             metrics,
         });
         Ok((

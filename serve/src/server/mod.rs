@@ -14,7 +14,7 @@
 //! - [`rejected`]: calls without a valid token
 //! - [`spill`]: the folder for what queries spill
 //! - [`maintenance`]: compaction, retention, trimming
-//! - [`system_tables`], [`metrics`]: what Cairn tells of itself
+//! - [`system_tables`], [`watermarks`], [`metrics`]: what Cairn tells of itself
 
 pub mod ambient;
 pub mod app;
@@ -40,5 +40,6 @@ pub mod stores;
 pub mod system_tables;
 mod tables;
 pub mod trails;
+pub mod watermarks;
 
 pub use start::run;

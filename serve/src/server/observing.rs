@@ -9,18 +9,20 @@ use cairn_ingest::judge::Judged;
 use cairn_ingest::pipeline::Observer;
 use cairn_ingest::verdict::Verdict;
 use cairn_schemas::control::Principal;
-use cairn_schemas::{AccountId, Clock, Position};
+use cairn_schemas::{AccountId, Clock, Micros, Position};
 use cairn_store::table::TableError;
 use tokio::sync::mpsc;
 
 use super::audit::{Act, Audit, Caller};
 use super::metrics::Metrics;
 use super::registry::Registry;
+use super::watermarks::Times;
 
 /// What the pipeline tells goes into metrics, and new accounts to the registry.
 #[derive(Debug)]
 pub(super) struct Observing {
     pub(super) metrics: Arc<Metrics>,
+    pub(super) times: Arc<Times>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) accounts: mpsc::UnboundedSender<(AccountId, String)>,
 }
@@ -50,7 +52,11 @@ impl Observer for Observing {
             .with_label_values(&["duplicate"])
             .inc_by(duplicate);
         self.metrics.conflicts.inc_by(judged.conflicts);
-        if let Some(produced) = newest_time(&judged.stretch.rows) {
+        let stretch = &judged.stretch;
+        let produced = newest_time(&stretch.rows);
+        let came = produced.map_or(judged.received, Micros);
+        self.times.judged(&stretch.partition, stretch.next, came);
+        if let Some(produced) = produced {
             let took = (self.clock.now().0 - produced).max(0);
             self.metrics
                 .kafka
@@ -63,7 +69,8 @@ impl Observer for Observing {
         }
     }
 
-    fn committed(&self, _: &Position, took: Duration) {
+    fn committed(&self, position: &Position, took: Duration) {
+        self.times.committed(position);
         self.metrics.commits.with_label_values(&["ok"]).inc();
         self.metrics.commit_seconds.observe(took.as_secs_f64());
         self.metrics.last_commit.set(self.clock.now().0 / 1_000_000);

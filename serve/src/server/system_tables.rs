@@ -1,5 +1,5 @@
 //! The tables that tell of Cairn itself: `trails`, `accounts`, `commits`,
-//! `queries`.
+//! `queries`; and `watermarks`, which has a module of its own.
 
 use std::sync::Arc;
 
@@ -19,12 +19,14 @@ use cairn_store::view::DataFile;
 use super::http::tokens::among_json;
 use super::registry::Registry;
 use super::trails::TrailSet;
+use super::watermarks::{Watermarks, WatermarksTable};
 
 /// Every system table.
 pub fn all(
     history: &Arc<History>,
     trails: &Arc<TrailSet>,
     registry: &Arc<Registry>,
+    watermarks: &Arc<Watermarks>,
 ) -> Vec<Arc<dyn SystemTable>> {
     vec![
         Arc::new(Trails(Arc::clone(trails))),
@@ -34,10 +36,11 @@ pub fn all(
             trails: Arc::clone(trails),
         }),
         Arc::new(Queries),
+        Arc::new(WatermarksTable(Arc::clone(watermarks))),
     ]
 }
 
-fn schema(columns: &[(&str, Kind, &str)]) -> SchemaRef {
+pub(super) fn schema(columns: &[(&str, Kind, &str)]) -> SchemaRef {
     let fields = columns.iter().map(|(name, kind, comment)| {
         let metadata = [("comment".to_owned(), (*comment).to_owned())].into();
         Field::new(*name, kind.data_type(), true).with_metadata(metadata)
@@ -45,21 +48,28 @@ fn schema(columns: &[(&str, Kind, &str)]) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-fn texts<T: Into<Option<String>>>(values: impl Iterator<Item = T>) -> ArrayRef {
+pub(super) fn texts<T: Into<Option<String>>>(values: impl Iterator<Item = T>) -> ArrayRef {
     Arc::new(StringArray::from_iter(values.map(Into::into)))
 }
 
-fn times(values: impl Iterator<Item = Option<Micros>>) -> ArrayRef {
+pub(super) fn times(values: impl Iterator<Item = Option<Micros>>) -> ArrayRef {
     Arc::new(
         TimestampMicrosecondArray::from_iter(values.map(|t| t.map(|t| t.0))).with_timezone("UTC"),
     )
+}
+
+pub(super) fn longs_or_null(values: impl Iterator<Item = Option<i64>>) -> ArrayRef {
+    Arc::new(Int64Array::from_iter(values))
 }
 
 fn longs(values: impl Iterator<Item = i64>) -> ArrayRef {
     Arc::new(Int64Array::from_iter_values(values))
 }
 
-fn batch(schema: SchemaRef, columns: Vec<ArrayRef>) -> Result<Vec<RecordBatch>, QueryError> {
+pub(super) fn batch(
+    schema: SchemaRef,
+    columns: Vec<ArrayRef>,
+) -> Result<Vec<RecordBatch>, QueryError> {
     let rows = RecordBatch::try_new(schema, columns);
     Ok(vec![rows.map_err(|e| QueryError::internal(e.to_string()))?])
 }

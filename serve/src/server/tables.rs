@@ -16,6 +16,7 @@ use super::app::{Ambient, size};
 use super::registry::Registry;
 use super::system_tables;
 use super::trails::TrailSet;
+use super::watermarks::Watermarks;
 use crate::config::Settings;
 
 pub(super) fn make_engine(
@@ -23,6 +24,7 @@ pub(super) fn make_engine(
     history: &Arc<History>,
     trails: &Arc<TrailSet>,
     registry: &Arc<Registry>,
+    watermarks: &Arc<Watermarks>,
     ambient: &Ambient,
 ) -> anyhow::Result<Arc<Engine>> {
     let defaults = Limits::default();
@@ -44,7 +46,7 @@ pub(super) fn make_engine(
         history: Arc::clone(history),
         trails: Arc::clone(trails),
     });
-    let system = system_tables::all(history, trails, registry);
+    let system = system_tables::all(history, trails, registry, watermarks);
     let standing = Arc::clone(registry) as Arc<dyn cairn_query::Standing>;
     let engine = Engine::new(tables, system, limits, Arc::clone(&ambient.clock), standing)?;
     Ok(Arc::new(engine))

@@ -63,9 +63,20 @@ impl Format {
 
     /// An encoder for rows of `schema`.
     pub fn encoder(self, schema: &SchemaRef) -> Result<Box<dyn Encode>, ArrowError> {
+        self.encoder_with(schema, serde_json::Value::Null)
+    }
+
+    /// The same, with what is to be told of the tables' versions where the
+    /// format has a place for it.
+    pub fn encoder_with(
+        self,
+        schema: &SchemaRef,
+        versions: serde_json::Value,
+    ) -> Result<Box<dyn Encode>, ArrowError> {
         Ok(match self {
             Self::Json => Box::new(JsonRows {
                 schema: Arc::clone(schema),
+                versions,
                 rows: 0,
             }),
             Self::Ndjson => Box::new(Ndjson),
@@ -94,9 +105,11 @@ pub trait Encode: Send {
     fn end(&mut self, elapsed_ms: u128) -> Result<Vec<u8>, ArrowError>;
 }
 
-/// `{"columns": […], "rows": [[…]], "row_count": n, "elapsed_ms": t}`.
+/// `{"columns": […], "rows": [[…]], "row_count": n, "elapsed_ms": t}`, and
+/// `versions` where there are any.
 struct JsonRows {
     schema: SchemaRef,
+    versions: serde_json::Value,
     rows: usize,
 }
 
@@ -144,8 +157,14 @@ impl Encode for JsonRows {
     }
 
     fn end(&mut self, elapsed_ms: u128) -> Result<Vec<u8>, ArrowError> {
+        let versions = match &self.versions {
+            serde_json::Value::Object(each) if !each.is_empty() => {
+                format!(",\"versions\":{}", self.versions)
+            }
+            _ => String::new(),
+        };
         Ok(format!(
-            "\n],\"row_count\":{},\"elapsed_ms\":{elapsed_ms}}}\n",
+            "\n],\"row_count\":{},\"elapsed_ms\":{elapsed_ms}{versions}}}\n",
             self.rows
         )
         .into_bytes())

@@ -153,6 +153,7 @@ async fn full_status(app: &App, mut out: Value) -> Value {
         trails.push(trail);
     }
     out["trails"] = json!(trails);
+    out["watermarks"] = app.watermarks.to_json().await;
     if let Some(kafka) = &app.kafka {
         out["kafka"] = kafka::status(kafka, app.clock.as_ref());
     }

@@ -1,6 +1,7 @@
 //! `POST /v1/sql`: the door for questions.
 
 use std::task::Poll;
+use std::time::Duration;
 
 use arrow::error::ArrowError;
 use axum::Json;
@@ -9,7 +10,7 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderMap, StatusCode, Version, header};
 use axum::response::Response;
-use cairn_query::{ErrorKind, Exceeded, QueryError};
+use cairn_query::{AsOf, ErrorKind, Exceeded, Param, QueryError, ScalarValue};
 use cairn_schemas::control::Principal;
 use futures::StreamExt;
 use serde::Deserialize;
@@ -27,6 +28,49 @@ use crate::server::asking::{self, Answer, AskError, Asker};
 #[serde(deny_unknown_fields)]
 pub struct Question {
     query: String,
+    /// The values of `$1`, `$2` and so on.
+    #[serde(default)]
+    parameters: Vec<Value>,
+    /// The state of the tables that is asked about.
+    as_of: Option<Value>,
+    /// An answer of more rows is an error.
+    max_rows: Option<u64>,
+    /// Less time than a query may take.
+    timeout_ms: Option<u64>,
+}
+
+impl TryFrom<Question> for cairn_query::Question {
+    type Error = ApiError;
+
+    fn try_from(body: Question) -> Result<Self, ApiError> {
+        let as_of = body.as_of.as_ref().map(AsOf::from_json).transpose()?;
+        let params = body.parameters.iter().map(param);
+        Ok(Self {
+            params: params.collect::<Result<_, _>>()?,
+            as_of,
+            max_rows: body.max_rows,
+            timeout: body.timeout_ms.map(Duration::from_millis),
+            ..body.query.into()
+        })
+    }
+}
+
+/// A text stands for whatever the statement wants in its place: times and the
+/// like have no form of their own in JSON.
+fn param(value: &Value) -> Result<Param, ApiError> {
+    Ok(match value {
+        Value::Null => Param::Text(None),
+        Value::String(text) => Param::Text(Some(text.clone())),
+        Value::Bool(truth) => Param::Typed(ScalarValue::Boolean(Some(*truth))),
+        Value::Number(number) => Param::Typed(match number.as_i64() {
+            Some(whole) => ScalarValue::Int64(Some(whole)),
+            None => ScalarValue::Float64(number.as_f64()),
+        }),
+        Value::Array(_) | Value::Object(_) => {
+            return Err(ApiError::invalid("a parameter is a list or an object")
+                .hint("parameters are texts, numbers, true, false and null"));
+        }
+    })
 }
 
 /// The query engine's errors in the doors' form.
@@ -100,8 +144,9 @@ pub async fn post(
         return Err(ApiError::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", "no such form of an answer")
             .hint("accept application/json, application/x-ndjson, text/csv, application/vnd.apache.arrow.stream or application/vnd.apache.parquet"));
     };
-    let mut answer = asking::ask(&app, asker, question.query).await?;
-    match format.encoder(&answer.schema()) {
+    let question = cairn_query::Question::try_from(question)?;
+    let mut answer = asking::ask(&app, asker, question).await?;
+    match format.encoder_with(&answer.schema(), json!(answer.versions())) {
         Ok(encoder) => Ok(into_response(answer, format, encoder)),
         Err(error) => {
             let error = QueryError::internal(error.to_string());
@@ -111,7 +156,14 @@ pub async fn post(
     }
 }
 
+/// The header that tells over which states of the tables an answer is computed.
+const VERSIONS: &str = "cairn-versions";
+/// More than this many bytes of them are left to the body and the event:
+/// proxies refuse long heads.
+const VERSIONS_BYTES: usize = 4 << 10;
+
 fn into_response(answer: Answer, format: Format, encoder: Box<dyn Encode>) -> Response {
+    let versions = json!(answer.versions()).to_string();
     let body = fed_body(move |out| async move {
         if let Err(error) = feed(answer, encoder, &out).await {
             let _ = out.send(Err(error)).await;
@@ -122,6 +174,10 @@ fn into_response(answer: Answer, format: Format, encoder: Box<dyn Encode>) -> Re
         header::CONTENT_TYPE,
         header::HeaderValue::from_static(format.media_type()),
     );
+    let versions = header::HeaderValue::from_str(&versions).ok();
+    if let Some(versions) = versions.filter(|v| v.len() <= VERSIONS_BYTES) {
+        response.headers_mut().insert(VERSIONS, versions);
+    }
     response
 }
 
