@@ -9,10 +9,9 @@ mod resolve;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, OnceLock};
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use cairn_schemas::TrailName;
 use cairn_schemas::columns::{EVENT_COLUMNS, QUARANTINE_COLUMNS, event_schema, quarantine_schema};
@@ -26,6 +25,9 @@ use parking_lot::Mutex;
 
 use crate::asof::{self, AsOf};
 use crate::error::QueryError;
+use crate::pg::known::{Relation, relations};
+use crate::pg::tables::{self, PgTable};
+use crate::pg::{Settings, information};
 use crate::scope::Scope;
 use crate::session::{Footers, Stores};
 use crate::system::SystemTable;
@@ -39,6 +41,10 @@ pub(crate) const PUBLIC: &str = "public";
 pub(crate) const TRAILS: &str = "trails";
 /// The schema that tells of the others.
 pub(crate) const INFORMATION: &str = "information_schema";
+/// The schema that tells of them in PostgreSQL's words.
+pub(crate) const PG_CATALOG: &str = "pg_catalog";
+/// All of them.
+const SCHEMAS: [&str; 4] = [PUBLIC, TRAILS, INFORMATION, PG_CATALOG];
 
 /// A table that can be asked for.
 #[derive(Clone, Debug)]
@@ -57,7 +63,19 @@ pub(crate) enum Kind {
     /// Other names for the columns of `history`.
     View(&'static View),
     Information,
+    Pg,
 }
+
+/// The tables of `pg_catalog`: the same for everybody, whatever they say.
+static PG_ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+    let entry = |table: &PgTable| Entry {
+        schema: PG_CATALOG,
+        name: table.name.to_owned(),
+        kind: Kind::Pg,
+        comment: "PostgreSQL's description of these tables.".to_owned(),
+    };
+    tables::all().map(entry).collect()
+});
 
 impl Entry {
     /// Its columns as people see them.
@@ -67,7 +85,9 @@ impl Entry {
             Kind::Events(_) => event_schema(),
             Kind::System(table) => table.schema(),
             Kind::View(view) => view.schema(),
-            Kind::Information => information_columns(&self.name),
+            Kind::Information => information::columns(&self.name),
+            Kind::Pg => tables::get(&self.name)
+                .map_or_else(|| Arc::new(Schema::empty()), |t| Arc::clone(&t.schema)),
         }
     }
 
@@ -76,7 +96,7 @@ impl Entry {
         match &self.kind {
             Kind::System(table) => table.view_sql().map(Cow::Borrowed),
             Kind::View(view) => Some(view.sql(at)),
-            Kind::Events(_) | Kind::Information => None,
+            Kind::Events(_) | Kind::Information | Kind::Pg => None,
         }
     }
 
@@ -89,7 +109,7 @@ impl Entry {
                 let of = view.columns.iter().find(|c| c.name == column.name());
                 return of.map(|c| c.says.to_owned()).unwrap_or_default();
             }
-            Kind::System(_) | Kind::Information => &[],
+            Kind::System(_) | Kind::Information | Kind::Pg => &[],
         };
         match listed.iter().find(|c| c.name == column.name()) {
             Some(c) => c.comment.to_owned(),
@@ -105,7 +125,7 @@ impl Entry {
     pub(crate) fn table_type(&self) -> &'static str {
         match self.kind {
             Kind::Events(_) => "BASE TABLE",
-            Kind::System(_) | Kind::View(_) | Kind::Information => "VIEW",
+            Kind::System(_) | Kind::View(_) | Kind::Information | Kind::Pg => "VIEW",
         }
     }
 }
@@ -125,6 +145,11 @@ pub(crate) struct Names {
     /// The state that is asked about where the statement itself does not say.
     as_of: Option<AsOf>,
     versions: Mutex<BTreeMap<String, TableVersion>>,
+    settings: Arc<Settings>,
+    /// Where names without a schema are looked for: `pg_catalog`, and what the
+    /// settings say.
+    path: Vec<&'static str>,
+    relations: OnceLock<Vec<Relation>>,
 }
 
 impl Names {
@@ -135,6 +160,7 @@ impl Names {
         footers: Arc<Footers>,
         stores: Arc<Stores>,
         as_of: Option<AsOf>,
+        settings: Arc<Settings>,
     ) -> Arc<Self> {
         let readable = principal.readable();
         let known = tables.names(&readable).await;
@@ -150,12 +176,40 @@ impl Names {
             touched: Mutex::default(),
             as_of,
             versions: Mutex::default(),
+            path: path(&settings),
+            settings,
+            relations: OnceLock::new(),
         })
     }
 
     /// All that the principal may be told of, in the order of SHOW TABLES.
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// The settings of the connection that asks.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Where names without a schema are looked for; `pg_catalog` first.
+    pub(crate) fn path(&self) -> &[&'static str] {
+        &self.path
+    }
+
+    /// The schema that a name without one is taken to be of.
+    pub(crate) fn default_schema(&self) -> &'static str {
+        self.path.get(1).copied().unwrap_or(PUBLIC)
+    }
+
+    /// The id of whoever asks.
+    pub(crate) fn principal_id(&self) -> &str {
+        &self.principal.id
+    }
+
+    /// The same names as PostgreSQL's catalogue numbers them.
+    pub(crate) fn relations(&self) -> &[Relation] {
+        self.relations.get_or_init(|| relations(&self.entries))
     }
 
     /// The tables that were resolved, for the audit event.
@@ -171,8 +225,25 @@ impl Names {
     /// The table of that name, in whatever state. A trail answers to its name in whatever case,
     /// for an unquoted name comes in lower case; two trails never differ by
     /// case alone.
+    ///
+    /// A name of the default schema may come without it, so the rest of the
+    /// path is looked through as well; a table of that name comes before.
     pub(crate) fn find(&self, schema: &str, name: &str) -> Option<&Entry> {
         let (name, _) = asof::split(name);
+        if let Some(found) = self.find_in(schema, name) {
+            return Some(found);
+        }
+        if schema != self.default_schema() {
+            return None;
+        }
+        let mut rest = self.path.iter().skip(2).chain(&self.path[..1]);
+        rest.find_map(|schema| self.find_in(schema, name))
+    }
+
+    fn find_in(&self, schema: &str, name: &str) -> Option<&Entry> {
+        if schema == PG_CATALOG {
+            return PG_ENTRIES.iter().find(|e| e.name == name);
+        }
         self.entries.iter().find(|e| {
             e.schema == schema
                 && match &e.kind {
@@ -233,6 +304,16 @@ impl Names {
         self.resolved.lock().await.insert(key, view);
         Ok(())
     }
+}
+
+/// The schemas that names are looked for in, as `settings` have them.
+fn path(settings: &Settings) -> Vec<&'static str> {
+    let wanted = settings.path();
+    let own = wanted
+        .iter()
+        .filter_map(|name| SCHEMAS.into_iter().find(|s| s == name))
+        .filter(|s| *s != PG_CATALOG);
+    std::iter::once(PG_CATALOG).chain(own).collect()
 }
 
 /// A table's name in audit events and in plans.
@@ -300,7 +381,7 @@ fn entries(known: Vec<TableName>, system: &[Arc<dyn SystemTable>]) -> Vec<Entry>
             &comment,
         )
     }));
-    for name in ["schemata", "tables", "columns", "views"] {
+    for name in information::names() {
         all.push(Entry {
             schema: INFORMATION,
             name: name.to_owned(),
@@ -311,112 +392,17 @@ fn entries(known: Vec<TableName>, system: &[Arc<dyn SystemTable>]) -> Vec<Entry>
     all
 }
 
-fn information_columns(name: &str) -> SchemaRef {
-    let text = |n: &str| Field::new(n, DataType::Utf8, true);
-    let fields = match name {
-        "schemata" => vec![text("catalog_name"), text("schema_name")],
-        "columns" => vec![
-            text("table_catalog"),
-            text("table_schema"),
-            text("table_name"),
-            text("column_name"),
-            Field::new("ordinal_position", DataType::UInt64, true),
-            text("is_nullable"),
-            text("data_type"),
-            text("comment"),
-        ],
-        "views" => vec![
-            text("table_catalog"),
-            text("table_schema"),
-            text("table_name"),
-            text("definition"),
-        ],
-        _ => vec![
-            text("table_catalog"),
-            text("table_schema"),
-            text("table_name"),
-            text("table_type"),
-            text("comment"),
-        ],
-    };
-    Arc::new(Schema::new(fields))
-}
-
-fn information(name: &str, entries: &[Entry]) -> Result<RecordBatch> {
-    fn text<I: IntoIterator<Item = String>>(values: I) -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(values))
-    }
-    let shown: Vec<&Entry> = match name {
-        // The system tables are called views, but have no definition to show.
-        "views" => vec![],
-        _ => entries.iter().collect(),
-    };
-    let arrays = match name {
-        "schemata" => {
-            let names = [PUBLIC, TRAILS, INFORMATION];
-            vec![
-                text(names.iter().map(|_| CATALOG.to_owned())),
-                text(names.iter().map(|n| (*n).to_owned())),
-            ]
-        }
-        "columns" => {
-            let all: Vec<(&Entry, usize, Arc<Field>)> = shown
-                .iter()
-                .flat_map(|e| {
-                    let columns = e.columns();
-                    (0..columns.fields().len())
-                        .map(|i| (*e, i, Arc::clone(&columns.fields()[i])))
-                        .collect::<Vec<_>>()
-                })
-                .collect();
-            let nullable = |f: &Field| if f.is_nullable() { "YES" } else { "NO" }.to_owned();
-            vec![
-                text(all.iter().map(|_| CATALOG.to_owned())),
-                text(all.iter().map(|(e, ..)| e.schema.to_owned())),
-                text(all.iter().map(|(e, ..)| e.name.clone())),
-                text(all.iter().map(|(_, _, f)| f.name().clone())),
-                Arc::new(UInt64Array::from_iter_values(
-                    all.iter().map(|(_, i, _)| *i as u64 + 1),
-                )) as ArrayRef,
-                text(all.iter().map(|(_, _, f)| nullable(f))),
-                text(
-                    all.iter()
-                        .map(|(_, _, f)| crate::describe::type_name(f.data_type())),
-                ),
-                text(all.iter().map(|(e, _, f)| e.comment_of(f))),
-            ]
-        }
-        _ => {
-            let mut arrays = vec![
-                text(shown.iter().map(|_| CATALOG.to_owned())),
-                text(shown.iter().map(|e| e.schema.to_owned())),
-                text(shown.iter().map(|e| e.name.clone())),
-            ];
-            if name == "views" {
-                arrays.push(text(shown.iter().map(|_| String::new())));
-            } else {
-                arrays.push(text(shown.iter().map(|e| e.table_type().to_owned())));
-                arrays.push(text(shown.iter().map(|e| e.comment.clone())));
-            }
-            arrays
-        }
-    };
-    Ok(RecordBatch::try_new(information_columns(name), arrays)?)
-}
-
 /// [`Names`] as the engine looks names up.
 #[derive(Debug)]
 pub(crate) struct Catalog(pub(crate) Arc<Names>);
 
 impl CatalogProvider for Catalog {
     fn schema_names(&self) -> Vec<String> {
-        [PUBLIC, TRAILS, INFORMATION].map(str::to_owned).to_vec()
+        SCHEMAS.map(str::to_owned).to_vec()
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        let schema = [PUBLIC, TRAILS, INFORMATION]
-            .into_iter()
-            .find(|s| *s == name)?;
+        let schema = SCHEMAS.into_iter().find(|s| *s == name)?;
         Some(Arc::new(OneSchema {
             names: Arc::clone(&self.0),
             schema,

@@ -145,7 +145,7 @@ pub(crate) fn find<'a>(
     names: &'a Names,
     reference: &TableReference,
 ) -> Result<&'a Entry, QueryError> {
-    let schema = reference.schema().unwrap_or(PUBLIC);
+    let schema = reference.schema().unwrap_or(names.default_schema());
     let own = reference.catalog().is_none_or(|c| c == CATALOG);
     if own && let Some(entry) = names.find(schema, reference.table()) {
         return Ok(entry);

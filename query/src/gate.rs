@@ -22,6 +22,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use crate::error::{Exceeded, QueryError};
 use crate::functions;
 use crate::idiom;
+use crate::pg::rewrite::{Naming, rewrite};
 use crate::scan::EventTable;
 use crate::system::RowsTable;
 use crate::versioned::name_versions;
@@ -66,7 +67,7 @@ pub(crate) enum Ask {
 }
 
 /// Reads the statement, and refuses what is not a question.
-pub(crate) fn parse(sql: &str, max_sql: usize) -> Result<Ask, QueryError> {
+pub(crate) fn parse(sql: &str, max_sql: usize, naming: Naming) -> Result<Ask, QueryError> {
     if sql.len() > max_sql {
         return Err(QueryError::limit(
             Exceeded::Statement,
@@ -85,7 +86,7 @@ pub(crate) fn parse(sql: &str, max_sql: usize) -> Result<Ask, QueryError> {
             "there is more than one statement: send them one by one",
         ));
     }
-    ask(statement)
+    ask(statement, naming)
 }
 
 /// Chains nest in the parsed tree without a parenthesis in the text, and every
@@ -119,7 +120,7 @@ fn count_links(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
     Ok(())
 }
 
-fn ask(statement: Statement) -> Result<Ask, QueryError> {
+fn ask(statement: Statement, naming: Naming) -> Result<Ask, QueryError> {
     match statement {
         Statement::Explain(ExplainStatement { options, statement }) => {
             let plain = !options.analyze
@@ -133,13 +134,14 @@ fn ask(statement: Statement) -> Result<Ask, QueryError> {
                     "EXPLAIN takes no options here: what they add tells of more than this query",
                 ));
             }
-            match ask(*statement)? {
+            match ask(*statement, naming)? {
                 Ask::Rows(statement) => Ok(Ask::Plan(statement)),
                 _ => Err(QueryError::forbidden("EXPLAIN explains a query")),
             }
         }
         Statement::Statement(sql) => match *sql {
             Sql::Query(mut query) => {
+                rewrite(&mut query, naming);
                 idiom::rewrite(&mut query)?;
                 name_versions(&mut query)?;
                 check_query(&query)?;

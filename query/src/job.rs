@@ -17,7 +17,7 @@ use futures::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::asof;
-use crate::catalog::{CATALOG, Names, PUBLIC};
+use crate::catalog::{CATALOG, Names};
 use crate::coop::{Until, stoppable};
 use crate::describe;
 use crate::engine::Shared;
@@ -26,6 +26,7 @@ use crate::functions;
 use crate::gate::{self, Ask};
 use crate::meter::{Meter, metered};
 use crate::output::{Output, plain_schema};
+use crate::pg::rewrite::Naming;
 use crate::places::Place;
 use crate::question::{self, Param, Prepared, Question};
 use crate::session::Stores;
@@ -78,7 +79,7 @@ impl Job {
     /// Plans the statement, as it is run with nulls for its parameters, and
     /// tells what is known of it. Nothing is read.
     pub(crate) async fn prepare(self, place: Place) -> Result<Prepared, QueryError> {
-        let ask = gate::parse(&self.question.sql, self.shared.limits.max_sql)?;
+        let ask = self.ask()?;
         let stores = Arc::new(Stores::default());
         let names = self.names(&stores).await;
         let mut parameters = Vec::new();
@@ -111,6 +112,16 @@ impl Job {
         })
     }
 
+    fn ask(&self) -> Result<Ask, QueryError> {
+        // Whoever has settings speaks PostgreSQL's protocol, and looks for
+        // columns under PostgreSQL's names.
+        let naming = match &self.question.settings {
+            Some(_) => Naming::Postgres,
+            None => Naming::Own,
+        };
+        gate::parse(&self.question.sql, self.shared.limits.max_sql, naming)
+    }
+
     async fn names(&self, stores: &Arc<Stores>) -> Arc<Names> {
         Names::new(
             Arc::clone(&self.shared.tables),
@@ -119,6 +130,7 @@ impl Job {
             Arc::clone(&self.shared.footers),
             Arc::clone(stores),
             self.question.as_of.clone(),
+            self.question.settings.clone().unwrap_or_default(),
         )
         .await
     }
@@ -126,7 +138,7 @@ impl Job {
     async fn answer(&self) -> Result<(Answer, Heading), QueryError> {
         let limits = &self.shared.limits;
         let params = &self.question.params;
-        let ask = gate::parse(&self.question.sql, limits.max_sql)?;
+        let ask = self.ask()?;
         let stores = Arc::new(Stores::default());
         let names = self.names(&stores).await;
         let made = match ask {
@@ -264,7 +276,7 @@ async fn open_plan(
             // The words are those for a table that is not there at all, and
             // are kept for that.
             Err(error) => {
-                let schema = reference.schema().unwrap_or(PUBLIC);
+                let schema = reference.schema().unwrap_or(names.default_schema());
                 let own = reference.catalog().is_none_or(|c| c == CATALOG);
                 let table = match own {
                     true => names.table(schema, reference.table()).await,
@@ -298,7 +310,7 @@ fn finished(session: &mut SessionState, logical: LogicalPlan) -> Result<LogicalP
 /// What a view stands for. It is verified as part of the plan that it comes
 /// into, not here.
 async fn view_plan(session: &SessionState, sql: &str) -> Result<LogicalPlan, QueryError> {
-    let Ask::Rows(statement) = gate::parse(sql, usize::MAX)? else {
+    let Ask::Rows(statement) = gate::parse(sql, usize::MAX, Naming::Own)? else {
         return Err(QueryError::internal("a view is not a question for rows"));
     };
     session

@@ -28,6 +28,7 @@ mod job;
 mod limits;
 mod meter;
 mod output;
+pub mod pg;
 mod places;
 mod plain;
 mod prune;

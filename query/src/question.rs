@@ -1,5 +1,6 @@
 //! What is asked, and what is known of a statement before it is asked.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::{DataType, SchemaRef};
@@ -11,6 +12,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use crate::asof::AsOf;
 use crate::error::{Exceeded, QueryError};
 use crate::output::plain_type;
+use crate::pg::Settings;
 
 /// The most that the parameters of one statement may take, in bytes.
 const PARAMETERS: usize = 1 << 20;
@@ -51,6 +53,9 @@ pub struct Question {
     pub timeout: Option<Duration>,
     /// At most so much memory, in bytes, and no more than the engine's own limit.
     pub memory: Option<usize>,
+    /// The settings of the connection that it comes from, if that speaks
+    /// PostgreSQL's protocol.
+    pub settings: Option<Arc<Settings>>,
 }
 
 impl From<&str> for Question {

@@ -7,6 +7,7 @@ use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList};
 use datafusion::common::config::{ConfigOptions, Dialect};
 use datafusion::common::plan_err;
 use datafusion::error::Result;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::cache::cache_manager::{CacheManagerConfig, FileMetadataCache};
 use datafusion::execution::cache::default_cache::DefaultCache;
 use datafusion::execution::disk_manager::DiskManager;
@@ -26,6 +27,7 @@ use crate::coop::YieldInJoins;
 use crate::functions;
 use crate::idiom::Beside;
 use crate::limits::{Limits, QueryPool};
+use crate::pg;
 
 /// How deep a statement may nest.
 pub(crate) const DEPTH: usize = 64;
@@ -131,14 +133,20 @@ impl Sessions {
         catalogs.register_catalog(CATALOG.to_owned(), Arc::new(Catalog(Arc::clone(names))));
         let mut props = ExecutionProps::new();
         props.query_execution_start_time = Some(now);
-        Ok(
-            SessionStateBuilder::new_from_existing(self.template.clone())
-                .with_session_id(String::new())
-                .with_catalog_list(Arc::new(catalogs))
-                .with_runtime_env(self.runtime(stores, memory)?)
-                .with_execution_props(props)
-                .build(),
-        )
+        let mut session = SessionStateBuilder::new_from_existing(self.template.clone())
+            .with_session_id(String::new())
+            .with_catalog_list(Arc::new(catalogs))
+            .with_runtime_env(self.runtime(stores, memory)?)
+            .with_execution_props(props)
+            .build();
+        for function in pg::functions::udfs(names) {
+            session.register_udf(function)?;
+        }
+        let schema = names.default_schema();
+        if schema != PUBLIC {
+            session.config_mut().options_mut().catalog.default_schema = schema.to_owned();
+        }
+        Ok(session)
     }
 
     fn runtime(&self, stores: Arc<Stores>, memory: Option<usize>) -> Result<Arc<RuntimeEnv>> {

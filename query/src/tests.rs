@@ -1,6 +1,7 @@
 //! A small organization in memory, and what its auditors get to see.
 
 mod attacks;
+mod clients;
 pub(crate) mod fixture;
 mod functions;
 mod isolation;

@@ -8,9 +8,11 @@ use datafusion::common::internal_err;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreRegistry;
 
-use super::{Entry, INFORMATION, Kind, Names, canonical, information};
+use super::{Entry, Kind, Names, canonical};
 use crate::asof::{self, AsOf, At, Past};
 use crate::error::QueryError;
+use crate::pg::content::{self, About};
+use crate::pg::information;
 use crate::scan::EventTable;
 use crate::system::RowsTable;
 
@@ -23,7 +25,7 @@ impl Names {
         let name = match &entry.kind {
             Kind::Events(table) => canonical(table),
             Kind::System(_) | Kind::View(_) => entry.name.clone(),
-            Kind::Information => format!("{INFORMATION}.{}", entry.name),
+            Kind::Information | Kind::Pg => format!("{}.{}", entry.schema, entry.name),
         };
         let key = match &at {
             Some((text, _)) => asof::joined(&name, text),
@@ -57,7 +59,16 @@ impl Names {
                 RowsTable::new(table.schema(), rows)?
             }
             Kind::Information => {
-                let rows = information(&entry.name, &self.entries)?;
+                let rows = information::rows(&entry.name, &self.entries)?;
+                RowsTable::new(rows.schema(), vec![rows])?
+            }
+            Kind::Pg => {
+                let about = About {
+                    relations: self.relations(),
+                    settings: &self.settings,
+                    principal: &self.principal.id,
+                };
+                let rows = content::rows(&entry.name, &about)?;
                 RowsTable::new(rows.schema(), vec![rows])?
             }
         };

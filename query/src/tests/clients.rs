@@ -1,0 +1,220 @@
+//! The statements that clients of PostgreSQL send, each of which has to be
+//! answered with the columns that PostgreSQL answers it with.
+//!
+//! `data/clients.sql` holds them: `--#` tells who sent one, `--$` the value of
+//! its parameter, `-->` the columns of PostgreSQL's answer, `--!` why it is
+//! not answered here.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+
+use super::fixture::{A, B, C, Organization, auditor, organization, rows};
+use crate::error::ErrorKind;
+use crate::pg;
+use crate::question::{Param, Question};
+
+struct Sent {
+    client: &'static str,
+    sql: String,
+    value: Option<&'static str>,
+    columns: Option<Vec<&'static str>>,
+    refused: bool,
+}
+
+impl Sent {
+    fn question(&self) -> Question {
+        let param = |value: &str| match value.strip_prefix('{') {
+            // A list comes from the door as a list.
+            Some(list) => {
+                let items = list.trim_end_matches('}').split(',');
+                let items: Vec<ScalarValue> = items
+                    .map(|n| ScalarValue::Int32(Some(n.parse().unwrap())))
+                    .collect();
+                Param::Typed(ScalarValue::List(ScalarValue::new_list_nullable(
+                    &items,
+                    &DataType::Int32,
+                )))
+            }
+            None => Param::Text(Some(value.to_owned())),
+        };
+        Question {
+            params: self.value.into_iter().map(param).collect(),
+            settings: Some(Arc::default()),
+            ..Question::from(&self.sql)
+        }
+    }
+}
+
+fn sent(oid: &str) -> Vec<Sent> {
+    let all = include_str!("data/clients.sql");
+    let mut made = vec![];
+    for part in all.split("\n--# ").skip(1) {
+        let (client, rest) = part.split_once('\n').unwrap();
+        let (mut value, mut columns, mut refused) = (None, None, false);
+        let mut sql = vec![];
+        for line in rest.lines() {
+            if let Some(v) = line.strip_prefix("--$ ") {
+                value = Some(v);
+            } else if let Some(c) = line.strip_prefix("--> ") {
+                columns = Some(c.split('|').collect());
+            } else if line.starts_with("--! ") {
+                refused = true;
+            } else {
+                sql.push(line);
+            }
+        }
+        let sql = sql.join("\n").trim().trim_end_matches(';').to_owned();
+        let sql = sql.replace("@oid", oid);
+        made.push(Sent {
+            client,
+            sql,
+            value,
+            columns,
+            refused,
+        });
+    }
+    made
+}
+
+async fn history_oid(full: &Organization) -> String {
+    let sql = "SELECT oid FROM pg_class WHERE relname = 'history'";
+    rows(&full.engine, &auditor(&[A]), sql).await.unwrap()[0].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_clients_ask_is_answered() {
+    let full = organization(&[A, B, C]).await;
+    let oid = history_oid(&full).await;
+    let mut wrong = vec![];
+    for (i, sent) in sent(&oid).iter().enumerate() {
+        let start: String = sent.sql.chars().take(300).collect();
+        let told = |what: String| format!("{i} {}: {what}\n    {start}", sent.client);
+        // They never reach the engine: the door answers them.
+        let first = sent.sql.split_whitespace().next().unwrap_or_default();
+        if ["SET", "BEGIN", "COPY", "SHOW"].contains(&first.to_uppercase().as_str()) {
+            continue;
+        }
+        match full.engine.query(&auditor(&[A]), sent.question()).await {
+            Err(_) if sent.refused => {}
+            Err(error) => wrong.push(told(error.to_string())),
+            Ok(_) if sent.refused => wrong.push(told("is answered after all".to_owned())),
+            Ok(stream) => {
+                let schema = stream.schema();
+                let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+                if let Some(columns) = &sent.columns
+                    && *columns != names
+                {
+                    wrong.push(told(format!("{names:?} instead of {columns:?}")));
+                }
+                let read: Result<Vec<_>, _> =
+                    futures::TryStreamExt::try_collect::<Vec<_>>(stream).await;
+                if let Err(error) = read {
+                    wrong.push(told(format!("while it is read: {error}")));
+                }
+            }
+        }
+    }
+    let count = wrong.len();
+    assert!(wrong.is_empty(), "{count} wrong:\n{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_catalogue_tells_of_ones_own_names_only() {
+    let full = organization(&[A, B, C]).await;
+    let own = organization(&[A]).await;
+    let ask = async |of: &Organization, sql: &str| {
+        let mut told = rows(&of.engine, &auditor(&[A]), sql).await.expect(sql);
+        told.sort();
+        told
+    };
+    for table in pg::tables::all() {
+        let sql = format!("SELECT * FROM pg_catalog.{}", table.name);
+        let told = ask(&full, &sql).await;
+        assert_eq!(told, ask(&own, &sql).await, "{}", table.name);
+        let text = told.join("\n");
+        // b-only and Everything are trails that A is not told of.
+        for secret in ["b-only", "Everything", B, C, "part-", "cairn-store"] {
+            assert!(!text.contains(secret), "{}: {secret}", table.name);
+        }
+    }
+    for table in pg::information::names() {
+        let sql = format!("SELECT * FROM information_schema.{table}");
+        assert_eq!(ask(&full, &sql).await, ask(&own, &sql).await, "{table}");
+    }
+    let classes = ask(&full, "SELECT DISTINCT reltuples, relpages FROM pg_class").await;
+    assert_eq!(classes, ["-1.0|0"]);
+    // A name that is not told is not there, whatever asks for it.
+    for sql in [
+        "SELECT 'trails.\"b-only\"'::regclass::oid",
+        "SELECT 'trails.\"Everything\"'::regclass",
+    ] {
+        let error = rows(&full.engine, &auditor(&[A]), sql)
+            .await
+            .expect_err(sql);
+        assert!(matches!(error.kind, ErrorKind::Invalid { .. }), "{error:?}");
+        assert!(error.message.contains("does not exist"), "{error}");
+    }
+    for sql in [
+        "SELECT to_regclass('trails.\"b-only\"') IS NULL",
+        "SELECT NOT has_table_privilege('trails.\"b-only\"', 'SELECT')",
+        "SELECT obj_description('trails.\"b-only\"') IS NULL",
+    ] {
+        assert_eq!(ask(&full, sql).await, ["true"], "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_and_names_lead_to_each_other() {
+    let full = organization(&[A]).await;
+    let ask = async |sql: &str| rows(&full.engine, &auditor(&[A]), sql).await.expect(sql);
+    let oid = history_oid(&full).await;
+    let sql = "SELECT 'history'::regclass::oid, 'public.history'::regclass, to_regclass('history')";
+    assert_eq!(ask(sql).await, [format!("{oid}|history|{oid}")]);
+    assert_eq!(ask("SELECT 'pg_class'::regclass::oid").await, ["1259"]);
+    assert_eq!(
+        ask("SELECT 'trails.\"my-trail\"'::regclass").await,
+        ["trails.\"my-trail\""]
+    );
+    assert_eq!(
+        ask("SELECT 25::regtype, 'int4'::regtype::oid").await,
+        ["text|23"]
+    );
+    assert_eq!(
+        ask("SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'history'::regclass AND attname IN ('event_time', 'flags', 'resources', 'late', 'log_offset') ORDER BY attnum").await,
+        ["timestamp with time zone", "record[]", "boolean", "text[]", "bigint"]
+    );
+    let comment = ask("SELECT col_description('history'::regclass, 2), obj_description('history'::regclass, 'pg_class')").await;
+    assert!(comment[0].starts_with("When it happened"), "{comment:?}");
+    assert_eq!(
+        ask("SELECT current_schemas(true)::text").await,
+        ["[pg_catalog, public]"]
+    );
+    assert_eq!(
+        ask("SELECT current_user, current_schema, current_database()").await,
+        ["auditor|public|cairn"]
+    );
+    assert_eq!(
+        ask("SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'history'").await,
+        ["cairn"]
+    );
+    assert_eq!(
+        ask("SELECT quote_ident('a b'), quote_literal('it''s')").await,
+        ["\"a b\"|'it''s'"]
+    );
+    for sql in [
+        "SELECT 'no_such'::regclass",
+        "SELECT current_setting('no.such')",
+        "SELECT set_config('server_version', '16', false)",
+        "SELECT * FROM generate_series(1, 1000000) AS i",
+    ] {
+        let error = rows(&full.engine, &auditor(&[A]), sql)
+            .await
+            .expect_err(sql);
+        assert!(
+            matches!(error.kind, ErrorKind::Invalid { .. }),
+            "{sql}: {error:?}"
+        );
+    }
+}
