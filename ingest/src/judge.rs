@@ -172,6 +172,8 @@ impl Judge {
             conflicts: 0,
             received: batch.envelope.received,
         };
+        let bytes = batch.records.iter().map(|r| r.bytes.len()).sum();
+        self.rows.reserve(batch.records.len(), bytes);
         for records in batch.records.chunks(CHUNK) {
             self.judge_chunk(batch, slot, records, &mut judged)?;
         }

@@ -6,6 +6,7 @@ mod facts;
 mod origin;
 mod quarantine;
 mod resources;
+mod text;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use crate::decode::{Event, Flags};
 use crate::source::Origin;
 use origin::OriginBuilder;
 use resources::ResourcesBuilder;
+use text::TextColumn;
 
 /// What a row holds beside the event: where it came from and what admission
 /// found.
@@ -66,7 +68,7 @@ macro_rules! text_columns {
         /// The optional text columns that are copied as they are.
         #[derive(Debug, Default)]
         struct Texts {
-            $($name: StringBuilder,)*
+            $($name: TextColumn,)*
         }
 
         impl Texts {
@@ -81,10 +83,14 @@ macro_rules! text_columns {
                 bytes
             }
 
+            fn reserve(&mut self, rows: usize) {
+                $(self.$name.reserve(rows);)*
+            }
+
             /// The finished column of this name.
             fn finish(&mut self, name: &str) -> Option<ArrayRef> {
                 match name {
-                    $(stringify!($name) => Some(Arc::new(self.$name.finish())),)*
+                    $(stringify!($name) => Some(self.$name.finish()),)*
                     _ => None,
                 }
             }
@@ -105,28 +111,28 @@ pub struct RowBuilder {
     rows: usize,
     bytes: usize,
     texts: Texts,
-    event_id: StringBuilder,
+    event_id: TextColumn,
     event_time: TimestampMicrosecondBuilder,
     ingest_time: TimestampMicrosecondBuilder,
-    event_rw: StringBuilder,
-    account_id: StringBuilder,
-    dialect: StringBuilder,
+    event_rw: TextColumn,
+    account_id: TextColumn,
+    dialect: TextColumn,
     session_created: TimestampMicrosecondBuilder,
     mfa: BooleanBuilder,
     resources: ResourcesBuilder,
     is_global: BooleanBuilder,
     sensitive_action: BooleanBuilder,
-    response_elements: StringBuilder,
-    additional_event_data: StringBuilder,
-    user_identity: StringBuilder,
+    response_elements: TextColumn,
+    additional_event_data: TextColumn,
+    user_identity: TextColumn,
     late: BooleanBuilder,
     flags: ListBuilder<StringBuilder>,
-    sender: StringBuilder,
-    log_source: StringBuilder,
+    sender: TextColumn,
+    log_source: TextColumn,
     log_partition: Int32Builder,
     log_offset: Int64Builder,
     origin: OriginBuilder,
-    raw: StringBuilder,
+    raw: TextColumn,
     ingest_date: Date32Builder,
 }
 
@@ -145,28 +151,28 @@ impl RowBuilder {
             rows: 0,
             bytes: 0,
             texts: Texts::default(),
-            event_id: StringBuilder::new(),
+            event_id: TextColumn::default(),
             event_time: utc(),
             ingest_time: utc(),
-            event_rw: StringBuilder::new(),
-            account_id: StringBuilder::new(),
-            dialect: StringBuilder::new(),
+            event_rw: TextColumn::default(),
+            account_id: TextColumn::default(),
+            dialect: TextColumn::default(),
             session_created: utc(),
             mfa: BooleanBuilder::new(),
             resources: ResourcesBuilder::default(),
             is_global: BooleanBuilder::new(),
             sensitive_action: BooleanBuilder::new(),
-            response_elements: StringBuilder::new(),
-            additional_event_data: StringBuilder::new(),
-            user_identity: StringBuilder::new(),
+            response_elements: TextColumn::default(),
+            additional_event_data: TextColumn::default(),
+            user_identity: TextColumn::default(),
             late: BooleanBuilder::new(),
             flags: ListBuilder::new(StringBuilder::new()).with_field(element),
-            sender: StringBuilder::new(),
-            log_source: StringBuilder::new(),
+            sender: TextColumn::default(),
+            log_source: TextColumn::default(),
             log_partition: Int32Builder::new(),
             log_offset: Int64Builder::new(),
             origin: OriginBuilder::default(),
-            raw: StringBuilder::new(),
+            raw: TextColumn::default(),
             ingest_date: Date32Builder::new(),
         }
     }
@@ -184,6 +190,26 @@ impl RowBuilder {
     /// About how many bytes the rows take in memory.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Makes room for `rows` whose events have `raw` bytes together, so that the
+    /// columns need not grow. Only while there is no row.
+    pub fn reserve(&mut self, rows: usize, raw: usize) {
+        self.texts.reserve(rows);
+        for column in [
+            &mut self.event_id,
+            &mut self.event_rw,
+            &mut self.account_id,
+            &mut self.dialect,
+            &mut self.response_elements,
+            &mut self.additional_event_data,
+            &mut self.user_identity,
+            &mut self.sender,
+            &mut self.log_source,
+        ] {
+            column.reserve(rows);
+        }
+        self.raw.reserve_bytes(rows, raw);
     }
 
     /// Adds a row.
@@ -267,27 +293,27 @@ impl RowBuilder {
             return column;
         }
         match name {
-            "event_id" => Arc::new(self.event_id.finish()),
+            "event_id" => self.event_id.finish(),
             "event_time" => Arc::new(self.event_time.finish()),
             "ingest_time" => Arc::new(self.ingest_time.finish()),
-            "event_rw" => Arc::new(self.event_rw.finish()),
-            "account_id" => Arc::new(self.account_id.finish()),
-            "dialect" => Arc::new(self.dialect.finish()),
+            "event_rw" => self.event_rw.finish(),
+            "account_id" => self.account_id.finish(),
+            "dialect" => self.dialect.finish(),
             "session_created" => Arc::new(self.session_created.finish()),
             "mfa" => Arc::new(self.mfa.finish()),
             "resources" => self.resources.finish(),
             "is_global" => Arc::new(self.is_global.finish()),
             "sensitive_action" => Arc::new(self.sensitive_action.finish()),
-            "response_elements" => Arc::new(self.response_elements.finish()),
-            "additional_event_data" => Arc::new(self.additional_event_data.finish()),
-            "user_identity" => Arc::new(self.user_identity.finish()),
+            "response_elements" => self.response_elements.finish(),
+            "additional_event_data" => self.additional_event_data.finish(),
+            "user_identity" => self.user_identity.finish(),
             "late" => Arc::new(self.late.finish()),
             "flags" => Arc::new(self.flags.finish()),
-            "sender" => Arc::new(self.sender.finish()),
-            "log_source" => Arc::new(self.log_source.finish()),
+            "sender" => self.sender.finish(),
+            "log_source" => self.log_source.finish(),
             "log_partition" => Arc::new(self.log_partition.finish()),
             "log_offset" => Arc::new(self.log_offset.finish()),
-            "raw" => Arc::new(self.raw.finish()),
+            "raw" => self.raw.finish(),
             // A column that the schema gains and this list does not fails
             // every test of this module, as the wrong type.
             _ => Arc::new(self.ingest_date.finish()),

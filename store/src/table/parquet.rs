@@ -56,6 +56,10 @@ const RISING: &[&str] = &["event_time", "log_offset"];
 /// A hit of the filter that is none costs one page; ten bits a value.
 const BLOOM_FALSE_HITS: f64 = 0.01;
 
+/// About what a row takes in a file, and the most that is asked for ahead.
+const ROW_BYTES: usize = 512;
+const MOST_ROOM: usize = 64 << 20;
+
 /// Rows that are copied into sorted order at a time: so few that the texts of
 /// none of its columns pass the 2 GiB that Arrow's offsets can tell, were
 /// every event as large as intake lets it be.
@@ -173,8 +177,10 @@ pub(super) struct Encoder {
 impl Encoder {
     /// `rows` is the number to expect, for the filters' size.
     pub(super) fn new(layout: &Layout, day: i32, rows: usize) -> Result<Self, ParquetError> {
+        // Room that is not used is never touched; growing copies.
+        let room = rows.saturating_mul(ROW_BYTES).min(MOST_ROOM);
         let writer = ArrowWriter::try_new(
-            Vec::new(),
+            Vec::with_capacity(room),
             Arc::clone(&layout.schema),
             Some(layout.properties(rows)?),
         )?;

@@ -61,7 +61,7 @@ async fn small_files_become_one_sorted_file_with_the_same_rows() {
     let tag = |t: &Table| {
         let head = t.head.try_lock().unwrap();
         let live = head.state.files.values().next().unwrap();
-        live.add.tags.clone().unwrap()["cairn.rows_sha256"]
+        live.add.tags.clone().unwrap()["cairn.rows_xxh3"]
             .clone()
             .unwrap()
     };
