@@ -4,4 +4,5 @@ pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod config;
+mod memory;
 pub mod server;

@@ -88,6 +88,7 @@ class Sender(threading.Thread):
             return
 
 
+@pytest.mark.timeout(10_800 if LONG else 420)
 def test_kill_again_and_again(cairn):
     seed = int(os.environ.get("CAIRN_TEST_SEED", random.randrange(1 << 30)))
     print(f"seed {seed}: CAIRN_TEST_SEED={seed} repeats this choice of moments")

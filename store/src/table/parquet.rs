@@ -29,8 +29,10 @@ const UNIQUE: &[&str] = &[
     "raw_base64",
     "event_id",
     "request_id",
+    "shared_event_id",
     "request_parameters",
     "response_elements",
+    "additional_event_data",
 ];
 
 /// Columns that nobody compares with less-than, or whose least and greatest

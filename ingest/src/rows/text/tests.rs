@@ -1,6 +1,6 @@
 //! Room is asked for once, by what the last batch took.
 
-use arrow::array::AsArray as _;
+use arrow::array::{Array as _, AsArray as _};
 
 use super::TextColumn;
 
