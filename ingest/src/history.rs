@@ -16,7 +16,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use cairn_schemas::columns;
 use cairn_schemas::{Partition, Position};
-use cairn_store::table::{Condition, Listing, Prepared, Table, TableError};
+use cairn_store::table::{Condition, Listing, Pledge, Prepared, Table, TableError};
 use cairn_store::view::TableSnapshot;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -48,7 +48,19 @@ struct Batch {
     /// Where they bring their partitions.
     to: Position,
     prepared: Option<Prepared>,
+    /// The rows of quarantine, once they lie there: nothing, where none of the
+    /// records was refused.
+    refused: Option<Option<Refused>>,
+    /// Where history stands with the batch, once it is there.
+    landed: Option<Position>,
     since: Instant,
+}
+
+/// The refused rows of a batch, as files of quarantine.
+#[derive(Debug)]
+struct Refused {
+    prepared: Prepared,
+    pledge: Pledge,
 }
 
 impl Batch {
@@ -61,6 +73,8 @@ impl Batch {
             stretches,
             to,
             prepared: None,
+            refused: None,
+            landed: None,
             since: Instant::now(),
         }
     }
@@ -94,12 +108,13 @@ impl History {
     pub fn new(table: Arc<Table>, quarantine: Arc<Table>, follower_bytes: usize) -> Self {
         let at = table.position();
         let recent = Mutex::new(Recent::new(at.clone()));
+        let whole = whole(&at, &table.pledged(), &quarantine.position());
         Self {
             table,
             quarantine,
             recent,
-            learned: Mutex::new(at.clone()),
-            committed: watch::Sender::new(at),
+            learned: Mutex::new(at),
+            committed: watch::Sender::new(whole),
             owned: watch::Sender::default(),
             batch: tokio::sync::Mutex::default(),
             follower_bytes,
@@ -157,7 +172,9 @@ impl History {
     /// reach now, as far as this process knows.
     pub async fn refresh(&self) -> Result<Position, TableError> {
         self.refresh_tables().await?;
-        self.others_at(&self.table.position());
+        let at = self.table.position();
+        self.keep_pledges().await?;
+        self.others_at(&at);
         Ok(self.committed())
     }
 
@@ -211,13 +228,19 @@ impl History {
     /// A batch that failed is tried again as it is, until it is known what
     /// became of it: rows that came in since wait for the next one.
     ///
-    /// 1. Quarantine's rows and their position, in one commit of that table. A
-    ///    crash here leaves quarantine ahead of history: whoever reads the same
-    ///    records again leaves out those below quarantine's own position.
-    /// 2. History's rows become files. A crash here leaves orphans.
-    /// 3. History's files and position, in one commit. A crash here leaves
-    ///    nothing to do.
-    /// 4. Memory learns of it. A crash here is as one after step 3.
+    /// What became of each record, a row of history or of quarantine, is decided
+    /// by **one** entry, history's: it moves the position past the record, and
+    /// holds a [`Pledge`] of the rows that quarantine has to list.
+    ///
+    /// 1. What others have pledged is kept ([`Self::keep_pledges`]), so that no
+    ///    more than one pledge is ever open.
+    /// 2. The rows of both become files. A crash here leaves orphans.
+    /// 3. History's files, its position and the pledge, in one entry. Before it
+    ///    nothing is decided, and whoever reads the records next may judge them
+    ///    otherwise; after it everything is. A crash here leaves a pledge open.
+    /// 4. Quarantine lists its files. A crash here leaves nothing to do.
+    /// 5. Memory learns of it, and everybody else: a position that is told as
+    ///    committed is that of both tables.
     pub async fn commit(&self) -> Result<Outcome, TableError> {
         let mut slot = self.batch.lock().await;
         let batch = match &mut *slot {
@@ -230,36 +253,16 @@ impl History {
                 slot.insert(Batch::new(stretches))
             }
         };
-        let prepared = batch.prepared.as_ref();
-        let old = prepared.is_some_and(|p| self.table.is_too_old(p));
-        if old || batch.since.elapsed() > TOO_OLD {
-            return Ok(Outcome::Overtaken);
-        }
-        self.commit_quarantine(&batch.stretches).await?;
-        let prepared = match &batch.prepared {
-            Some(prepared) => prepared,
-            None => {
-                let prepared = self.table.prepare(batch.rows()).await?;
-                batch.prepared.insert(prepared)
-            }
+        let to = match &batch.landed {
+            Some(to) => to.clone(),
+            None => match self.decide(batch).await? {
+                Outcome::Committed(to) => batch.landed.insert(to).clone(),
+                other => return Ok(other),
+            },
         };
-        let from = self.learned();
-        let mut to = from.clone();
-        to.merge(&batch.to);
-        let done = self
-            .table
-            .publish_prepared(prepared, &from, &to, Condition::Whole)
-            .await;
-        match done {
-            Ok(_) => {}
-            Err(TableError::Conflict { at }) => {
-                let overtaken = self.recent.lock().is_overtaken(&from, &at);
-                return Ok(match overtaken || !at.reaches(&from) {
-                    true => Outcome::Overtaken,
-                    false => Outcome::Behind(at),
-                });
-            }
-            Err(error) => return Err(error),
+        if let Some(Some(refused)) = &batch.refused {
+            let made = Some(&refused.prepared);
+            self.quarantine.keep(&refused.pledge, made).await?;
         }
         *self.learned.lock() = to.clone();
         let mut recent = self.recent.lock();
@@ -270,33 +273,80 @@ impl History {
         Ok(Outcome::Committed(to))
     }
 
-    /// Each of its commits is about the partitions that have refused rows, and
-    /// no others: processes do not get in each other's way here.
-    async fn commit_quarantine(&self, open: &[Stretch]) -> Result<(), TableError> {
-        loop {
-            let there = self.quarantine.position();
-            let mut refused = Vec::new();
-            let (mut from, mut to) = (Position::default(), Position::default());
-            for stretch in open {
-                let Some(rows) = beyond(&there, stretch) else {
-                    continue;
-                };
-                let p = &stretch.partition;
-                refused.push(rows);
-                from.advance(p, there.of(p));
-                to.advance(p, stretch.next);
-            }
-            if refused.is_empty() {
-                return Ok(());
-            }
-            match self.quarantine.commit(refused, &from, &to).await {
-                Ok(_) => return Ok(()),
-                // An earlier try landed after all, or another process had the
-                // partition and read the same records: look again what is left.
-                Err(TableError::Conflict { at }) if at != there => {}
-                Err(error) => return Err(error),
-            }
+    /// Steps 1 to 3 of [`Self::commit`].
+    async fn decide(&self, batch: &mut Batch) -> Result<Outcome, TableError> {
+        let refused = batch.refused.as_ref().and_then(Option::as_ref);
+        let old = batch.prepared.iter().any(|p| self.table.is_too_old(p))
+            || refused.is_some_and(|r| self.quarantine.is_too_old(&r.prepared));
+        if old || batch.since.elapsed() > TOO_OLD {
+            return Ok(Outcome::Overtaken);
         }
+        self.keep_pledges().await?;
+        if batch.refused.is_none() {
+            batch.refused = Some(self.prepare_refused(&batch.stretches).await?);
+        }
+        let prepared = match batch.prepared.take() {
+            Some(prepared) => prepared,
+            None => self.table.prepare(batch.rows()).await?,
+        };
+        let prepared = &*batch.prepared.insert(prepared);
+        let pledge = batch.refused.iter().flatten().map(|r| &r.pledge).next();
+        let from = self.learned();
+        let mut to = from.clone();
+        to.merge(&batch.to);
+        let done =
+            self.table
+                .publish_pledging(prepared, &from, &to, Condition::Whole, pledge);
+        match done.await {
+            Ok(_) => Ok(Outcome::Committed(to)),
+            Err(TableError::Conflict { at }) => {
+                let overtaken = self.recent.lock().is_overtaken(&from, &at);
+                Ok(match overtaken || !at.reaches(&from) {
+                    true => Outcome::Overtaken,
+                    false => Outcome::Behind(at),
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes the refused rows of `open` into files of quarantine that nothing
+    /// lists yet.
+    async fn prepare_refused(&self, open: &[Stretch]) -> Result<Option<Refused>, TableError> {
+        let there = self.quarantine.position();
+        let mut rows = Vec::new();
+        let (mut from, mut to) = (Position::default(), Position::default());
+        for stretch in open {
+            // Only a Cairn from before pledges left quarantine ahead of history.
+            let Some(beyond) = beyond(&there, stretch) else {
+                continue;
+            };
+            let p = &stretch.partition;
+            rows.push(beyond);
+            from.advance(p, there.of(p));
+            to.advance(p, stretch.next);
+        }
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let prepared = self.quarantine.prepare(rows).await?;
+        let pledge = self.quarantine.pledge(&prepared, &from, &to)?;
+        Ok(Some(Refused { prepared, pledge }))
+    }
+
+    /// Has quarantine list what history's commits have pledged it, whoever made
+    /// them: the process may have died in between.
+    pub(crate) async fn keep_pledges(&self) -> Result<(), TableError> {
+        let pledged = self.table.pledged();
+        if self.quarantine.position().reaches(&pledged) {
+            return Ok(());
+        }
+        self.quarantine.refresh().await?;
+        let kept = self.quarantine.position();
+        for pledge in self.table.pledges_beyond(&kept).await? {
+            self.quarantine.keep(&pledge, None).await?;
+        }
+        Ok(())
     }
 
     /// Lets go of rows that every follower has passed. `passed` is the least
@@ -374,6 +424,18 @@ pub(crate) fn view(
         reach: reach.of_records(),
         expired: listing.expired,
     }
+}
+
+/// `at`, but in the partitions where quarantine has not listed what was pledged
+/// no further than it has: until then only it is whole.
+fn whole(at: &Position, pledged: &Position, kept: &Position) -> Position {
+    let mut whole = at.clone();
+    for (partition, next) in &pledged.0 {
+        if kept.of(partition) < *next {
+            whole.0.insert(partition.clone(), kept.of(partition));
+        }
+    }
+    whole
 }
 
 /// The quarantined rows of `stretch` that lie beyond `position`. A stretch may

@@ -419,7 +419,10 @@ impl Pipeline {
                         self.start_commit();
                         return Ok(Next::Again);
                     }
-                    Err(PipelineError::CatchUp(CatchUpError::Table(error))) => error,
+                    Err(
+                        PipelineError::CatchUp(CatchUpError::Table(error))
+                        | PipelineError::Table(error),
+                    ) => error,
                     Err(error) => return Err(error),
                 }
             }

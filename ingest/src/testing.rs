@@ -84,6 +84,7 @@ impl Observer for Silent {
 pub(crate) struct TestJudges {
     pub(crate) folder: PathBuf,
     pub(crate) entries: usize,
+    pub(crate) limits: DecodeLimits,
 }
 
 #[async_trait]
@@ -98,7 +99,7 @@ impl MakeJudge for TestJudges {
         Ok(Judge::new(
             seen,
             HashSet::new(),
-            DecodeLimits::default(),
+            self.limits,
             90,
         ))
     }
@@ -161,6 +162,7 @@ impl Rig {
         let judges = TestJudges {
             folder: dir.join(keys::SEEN_DIR),
             entries: 1 << 16,
+            limits: DecodeLimits::default(),
         };
         let (pipeline, handle) = Pipeline::new(
             source,

@@ -41,7 +41,9 @@ impl Pipeline {
     /// 2. A judge that knows it. One that holds nothing but what history
     ///    committed goes on; it lacks only what others have added.
     /// 3. What was added while the judge was opened, which may take minutes.
-    /// 4. Memory begins anew there, and then the source.
+    /// 4. What history has pledged to quarantine, by a process that may have
+    ///    died since.
+    /// 5. Memory begins anew there, and then the source.
     ///
     /// `false`: to be tried again.
     async fn try_begin(&mut self) -> Result<bool, PipelineError> {
@@ -62,6 +64,7 @@ impl Pipeline {
             self.let_go().await?;
             return Ok(false);
         }
+        self.history.keep_pledges().await?;
         self.history.begin(&at).await;
         self.open_since = None;
         self.backoff = Duration::ZERO;
@@ -85,6 +88,7 @@ impl Pipeline {
         from: &Position,
         at: &Position,
     ) -> Result<bool, PipelineError> {
+        self.history.keep_pledges().await?;
         let table = Arc::clone(self.history.table());
         let to = at.clone();
         let begun = self.with_judge(move |judge| judge.begin_learning(&to));

@@ -1,3 +1,4 @@
+mod decided;
 mod many;
 mod schedules;
 mod world;

@@ -63,7 +63,7 @@ pub(super) fn check_log(
     own: &Partition,
     history: &History,
 ) -> anyhow::Result<i64> {
-    let committed = history.committed().of(own);
+    let committed = history.table().position().of(own);
     let (start, end) = (log.start(), log.end());
     anyhow::ensure!(
         start <= committed,

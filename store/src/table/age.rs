@@ -14,10 +14,9 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
 use serde_json::{Value, json};
 
-use super::commit::with_info;
 use super::error::TableError;
 use super::landed::Made;
-use super::log::versioned;
+use super::log::{versioned, with_info};
 use super::names::is_own_folder;
 use super::state::{LiveFile, State, under};
 use super::{Head, Table, scratch};
@@ -155,7 +154,7 @@ impl Table {
                 for (app, version) in [(EXPIRED_BEFORE, up_to), (EXPIRED_IN, state.version + 1)] {
                     actions.push(json!({"txn": {"appId": app, "version": version}}));
                 }
-                Ok(with_info(actions, "DELETE", now, &id))
+                Ok(with_info(actions, "DELETE", now, &id, None))
             })
             .await;
         self.show(&head.state);

@@ -21,10 +21,11 @@ use serde_json::{Value, json};
 
 use super::error::TableError;
 use super::landed::{Made, Since};
-use super::log;
+use super::log::{self, position_actions, with_info};
 use super::names::DataName;
 use super::parquet::{Encoded, encode};
-use super::state::{COMMIT_ID, COMMIT_LINES, COMMIT_SHA256, Entry, State, entry_hash};
+use super::pledge::{PLEDGED, Pledge};
+use super::state::{Entry, State};
 use super::{Head, Listing, Table};
 use crate::view::OffsetRange;
 
@@ -38,22 +39,6 @@ const RELOADS: u32 = 4;
 
 /// How many commits of others one commit lets pass before it gives up.
 const MOST_OVERTAKEN: u32 = 100;
-
-/// `actions` under the `commitInfo` that makes them recognisable.
-pub(super) fn with_info(actions: Vec<Value>, operation: &str, now: Micros, id: &str) -> Vec<Value> {
-    let mut info = json!({
-        "timestamp": now.0.div_euclid(1000),
-        "operation": operation,
-        "operationParameters": {},
-        "engineInfo": concat!("cairn/", env!("CARGO_PKG_VERSION")),
-    });
-    info[COMMIT_ID] = json!(id);
-    info[COMMIT_LINES] = json!(actions.len());
-    info[COMMIT_SHA256] = json!(entry_hash(Some(id), &log::encode(&actions)));
-    let mut lines = vec![json!({ "commitInfo": info })];
-    lines.extend(actions);
-    lines
-}
 
 /// On what a commit depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +55,9 @@ pub enum Condition {
 /// are held until this is dropped.
 #[derive(Debug)]
 pub struct Prepared {
-    id: String,
-    now: Micros,
-    adds: Vec<Add>,
+    pub(super) id: String,
+    pub(super) now: Micros,
+    pub(super) adds: Vec<Add>,
     pub(super) made: Made,
     ranges: Vec<OffsetRange>,
 }
@@ -153,10 +138,24 @@ impl Table {
         to: &Position,
         condition: Condition,
     ) -> Result<Arc<Listing>, TableError> {
+        self.publish_pledging(prepared, from, to, condition, None)
+            .await
+    }
+
+    /// [`Self::publish_prepared`], and in the same act what another table has to
+    /// list: see [`super::pledge`]. The caller has to have it kept afterwards.
+    pub async fn publish_pledging(
+        &self,
+        prepared: &Prepared,
+        from: &Position,
+        to: &Position,
+        condition: Condition,
+        pledge: Option<&Pledge>,
+    ) -> Result<Arc<Listing>, TableError> {
         self.check_ranges(prepared, from, to)?;
         let mut head = self.head.lock().await;
         let done = self
-            .publish_locked(&mut head, prepared, from, to, condition)
+            .publish_locked(&mut head, prepared, from, to, condition, pledge)
             .await;
         self.show(&head.state);
         done?;
@@ -173,6 +172,7 @@ impl Table {
         from: &Position,
         to: &Position,
         condition: Condition,
+        pledge: Option<&Pledge>,
     ) -> Result<(), TableError> {
         let stands = self.find_at(head, from, to, condition).await;
         let landed = self.has_landed(&head.state, &prepared.id, &prepared.made);
@@ -185,16 +185,13 @@ impl Table {
         }
         let adds = prepared.adds.iter().map(|add| json!({ "add": add }));
         let mut actions: Vec<Value> = adds.collect();
-        for (partition, next) in &to.0 {
-            if *next != from.of(partition) {
-                actions.push(json!({"txn": {
-                    "appId": format!("{}:{partition}", self.options.position_prefix),
-                    "version": next,
-                    "lastUpdated": prepared.now.0.div_euclid(1000),
-                }}));
-            }
+        let prefix = &self.options.position_prefix;
+        actions.extend(position_actions(prefix, from, to, prepared.now));
+        if let Some(pledge) = pledge {
+            let before = head.state.position(PLEDGED);
+            actions.extend(position_actions(PLEDGED, &before, pledge.to(), prepared.now));
         }
-        let lines = with_info(actions, "WRITE", prepared.now, &prepared.id);
+        let lines = with_info(actions, "WRITE", prepared.now, &prepared.id, pledge);
         // (2) The log's entry, durable: the act itself. A crash after it
         // leaves the commit done; whoever opens the table next sees it.
         self.publish(head, &prepared.id, &prepared.made, |state| {
@@ -241,7 +238,7 @@ impl Table {
         Ok(())
     }
 
-    fn check_ranges(
+    pub(super) fn check_ranges(
         &self,
         prepared: &Prepared,
         from: &Position,

@@ -17,10 +17,10 @@ use tokio::sync::mpsc;
 
 use super::Table;
 use super::age::{MAINTENANCE, fence, remove};
-use super::commit::with_info;
 use super::error::TableError;
 use super::facts::{Facts, RowsHash, TAG_ROWS};
 use super::landed::Made;
+use super::log::with_info;
 use super::merge::Merge;
 use super::parquet::{Encoded, Encoder, Layout};
 use super::state::{LiveFile, State};
@@ -128,7 +128,7 @@ impl Table {
                     actions.push(remove(live, now, false));
                 }
                 actions.push(fence(state));
-                Ok(with_info(actions, "OPTIMIZE", now, &id))
+                Ok(with_info(actions, "OPTIMIZE", now, &id, None))
             })
             .await;
         self.show(&head.state);

@@ -11,6 +11,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use cairn_schemas::{Micros, Position};
 use deltalake_core::DeltaTable;
 use deltalake_core::logstore::{StorageConfig, default_logstore};
 use futures::TryStreamExt;
@@ -19,11 +20,15 @@ use object_store::prefix::PrefixStore;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use url::Url;
 
 use super::error::TableError;
-use super::state::{Entry, State, under};
+use super::pledge::Pledge;
+use super::state::{
+    COMMIT_ID, COMMIT_LINES, COMMIT_PLEDGE, COMMIT_PLEDGE_SHA256, COMMIT_SHA256, Entry, State,
+    entry_hash, under,
+};
 
 /// How often an object that cannot be parsed is fetched anew before it counts
 /// as damaged: a store may hand out a cut-off body once.
@@ -305,6 +310,52 @@ fn checkpoint_lines(bytes: Bytes) -> Result<Vec<u8>, Box<dyn std::error::Error>>
     drop(writer);
     lines.flush()?;
     Ok(lines)
+}
+
+/// `actions` under the `commitInfo` that makes them recognisable.
+pub(super) fn with_info(
+    actions: Vec<Value>,
+    operation: &str,
+    now: Micros,
+    id: &str,
+    pledge: Option<&Pledge>,
+) -> Vec<Value> {
+    let mut info = json!({
+        "timestamp": now.0.div_euclid(1000),
+        "operation": operation,
+        "operationParameters": {},
+        "engineInfo": concat!("cairn/", env!("CARGO_PKG_VERSION")),
+    });
+    info[COMMIT_ID] = json!(id);
+    info[COMMIT_LINES] = json!(actions.len());
+    info[COMMIT_SHA256] = json!(entry_hash(Some(id), &encode(&actions)));
+    if let Some(pledge) = pledge {
+        // As text: no engine has to know what it is made of.
+        let text = json!(pledge).to_string();
+        info[COMMIT_PLEDGE_SHA256] = json!(entry_hash(Some(id), text.as_bytes()));
+        info[COMMIT_PLEDGE] = json!(text);
+    }
+    let mut lines = vec![json!({ "commitInfo": info })];
+    lines.extend(actions);
+    lines
+}
+
+/// The actions that bring a table from `from` to `to`, under `prefix`.
+pub(super) fn position_actions(
+    prefix: &str,
+    from: &Position,
+    to: &Position,
+    now: Micros,
+) -> Vec<Value> {
+    let moved = to.0.iter().filter(|(p, next)| **next != from.of(p));
+    let action = |(partition, next)| {
+        json!({"txn": {
+            "appId": format!("{prefix}:{partition}"),
+            "version": next,
+            "lastUpdated": now.0.div_euclid(1000),
+        }})
+    };
+    moved.map(action).collect()
 }
 
 /// The bytes of an entry: one action a line.

@@ -12,6 +12,7 @@
 //! - [`parquet`] and [`facts`]: rows become sorted files, and what is known of them
 //! - [`names`]: which objects are the table's own
 //! - [`commit`]: the one durable act
+//! - [`pledge`]: what it decides for another table
 //! - [`landed`]: what a process makes sure of that stood still for long
 //! - [`state`] and [`log`]: the Delta log, read and written
 //! - [`read`]: rows come back
@@ -30,6 +31,7 @@ mod merge;
 mod names;
 mod parquet;
 mod past;
+mod pledge;
 mod read;
 mod spec;
 mod state;
@@ -53,6 +55,7 @@ pub use compact::{CompactPolicy, CompactReport};
 
 pub use commit::{Condition, Prepared};
 pub use error::TableError;
+pub use pledge::Pledge;
 pub use read::RowStream;
 pub use spec::{ParquetOptions, TableOptions, TableSpec};
 
@@ -112,6 +115,17 @@ struct Head {
 struct Shown {
     listing: Arc<Listing>,
     position: Position,
+    pledged: Position,
+}
+
+impl Shown {
+    fn of(state: &State, prefix: &str) -> Self {
+        Self {
+            listing: listing(state),
+            position: state.position(prefix),
+            pledged: state.position(pledge::PLEDGED),
+        }
+    }
 }
 
 impl fmt::Debug for Table {
@@ -154,10 +168,7 @@ impl Table {
             None => create(&log, &spec, &options, clock.now(), ids.as_ref()).await?,
         };
         check(&spec, &state)?;
-        let shown = Shown {
-            listing: listing(&state),
-            position: state.position(&options.position_prefix),
-        };
+        let shown = Shown::of(&state, &options.position_prefix);
         Ok(Self {
             layout: parquet::Layout::new(&spec, &options.parquet),
             names: DataNames::new(&state.metadata.id),
@@ -234,10 +245,7 @@ impl Table {
         if self.shown.read().listing.version == state.version {
             return;
         }
-        let shown = Shown {
-            listing: listing(state),
-            position: state.position(&self.options.position_prefix),
-        };
+        let shown = Shown::of(state, &self.options.position_prefix);
         *self.shown.write() = shown;
     }
 
@@ -349,7 +357,7 @@ fn first_entry(
             "createdTime": now.0 / 1000,
         }}),
     ];
-    Ok(commit::with_info(actions, "CREATE TABLE", now, id))
+    Ok(log::with_info(actions, "CREATE TABLE", now, id, None))
 }
 
 /// Refuses a table that is not the one meant.

@@ -14,6 +14,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::facts;
+use super::pledge::{PLEDGED, Pledge};
 use crate::view::DataFile;
 
 /// One line of a log entry, or one row of a checkpoint. Actions that mean
@@ -52,6 +53,7 @@ pub(super) struct Protocol {
 #[derive(Debug)]
 pub(super) struct Entry {
     lines: Vec<Line>,
+    pledge: Option<Pledge>,
 }
 
 /// The key of `commitInfo` that holds the commit's own id.
@@ -60,6 +62,10 @@ pub(super) const COMMIT_ID: &str = "cairnCommitId";
 pub(super) const COMMIT_LINES: &str = "cairnLines";
 /// The key of `commitInfo` that holds [`entry_hash`].
 pub(super) const COMMIT_SHA256: &str = "cairnSha256";
+/// The key of `commitInfo` that holds a [`Pledge`], as text.
+pub(super) const COMMIT_PLEDGE: &str = "cairnPledge";
+/// The key of `commitInfo` that holds the hash of that text.
+pub(super) const COMMIT_PLEDGE_SHA256: &str = "cairnPledgeSha256";
 
 /// The hash by which an entry is known to be as it was put: of the commit's id
 /// and the lines after the first, byte for byte.
@@ -78,7 +84,10 @@ impl Entry {
             .into_iter::<Line>()
             .collect::<Result<_, _>>()
             .map_err(|e| format!("not JSON: {e}"))?;
-        let entry = Self { lines };
+        let mut entry = Self {
+            lines,
+            pledge: None,
+        };
         if entry.lines.is_empty() {
             return Err("empty".to_owned());
         }
@@ -104,7 +113,31 @@ impl Entry {
                 return Err("not as it was put".to_owned());
             }
         }
+        entry.pledge = entry.parse_pledge()?;
         Ok(entry)
+    }
+
+    fn parse_pledge(&self) -> Result<Option<Pledge>, String> {
+        let of = |key: &str| self.commit_info()?.get(key)?.as_str();
+        let wrong = || "not as it was put: its pledge".to_owned();
+        let Some(text) = of(COMMIT_PLEDGE) else {
+            // The lines that say how far is pledged are covered by the hash.
+            let pledges = |l: &Line| l.txn.as_ref().is_some_and(|t| pledges(&t.app_id));
+            return match self.commit_id().is_some() && self.lines.iter().any(pledges) {
+                true => Err(wrong()),
+                false => Ok(None),
+            };
+        };
+        let hash = entry_hash(self.commit_id(), text.as_bytes());
+        if of(COMMIT_PLEDGE_SHA256) != Some(&*hash) {
+            return Err(wrong());
+        }
+        serde_json::from_str(text).map_err(|_| wrong()).map(Some)
+    }
+
+    /// What it pledges another table.
+    pub(super) fn pledge(&self) -> Option<&Pledge> {
+        self.pledge.as_ref()
     }
 
     fn commit_info(&self) -> Option<&Value> {
@@ -120,6 +153,11 @@ impl Entry {
     pub(super) fn commit_id(&self) -> Option<&str> {
         self.commit_info()?.get(COMMIT_ID)?.as_str()
     }
+}
+
+fn pledges(app: &str) -> bool {
+    app.strip_prefix(PLEDGED)
+        .is_some_and(|rest| rest.starts_with(':'))
 }
 
 /// A file that the table lists.

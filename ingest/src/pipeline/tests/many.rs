@@ -1,7 +1,7 @@
 //! Two processes, one history: the cases that have names.
 
 use super::super::*;
-use super::world::{Mode, World, event, look, owned, partition, until};
+use super::world::{Mode, World, event, look, owned, partition};
 
 /// Commits only where a flush or a change asks for it.
 fn seldom() -> PipelineOptions {
@@ -158,31 +158,6 @@ async fn a_commit_that_landed_unheard_is_not_repeated() {
     world.of(0).gate.set(Mode::Open);
     assert!(flushing.await.unwrap());
     world.flush(0).await;
-    world.check().await;
-}
-
-#[tokio::test]
-async fn a_crash_between_quarantine_and_history_repeats_nothing() {
-    let mut world = two().await;
-    let bad = bytes::Bytes::from_static(b"{\"eventName\": ");
-    world.of(0).gate.set(Mode::Refuses("history"));
-    world.send(0, vec![bad.clone(), event(1, 0), bad.clone()]);
-    world.judged(0).await;
-    let handle = world.of(0).handle.clone();
-    let end = world.log.end();
-    let flushing = tokio::spawn(async move { handle.flush(end).await });
-    let quarantine = Arc::clone(world.of(1).history.quarantine());
-    until("quarantine is committed", || {
-        futures::executor::block_on(quarantine.refresh()).unwrap();
-        quarantine.position().of(&partition(0)) == 3
-    })
-    .await;
-    world.crash(0).await;
-    assert!(!flushing.await.unwrap());
-    world.send(0, vec![bad]);
-    world.log.assign(1, owned(&[0, 1]));
-    world.owns(1, &[0, 1]).await;
-    world.flush(1).await;
     world.check().await;
 }
 

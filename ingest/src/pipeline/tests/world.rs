@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type};
@@ -25,6 +26,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::super::*;
+use crate::decode::DecodeLimits;
 use crate::source::memory::MemoryLog;
 use crate::testing::{ACCOUNT, TestClock, TestIds, TestJudges};
 
@@ -36,17 +38,37 @@ pub(super) enum Mode {
     Refuses(&'static str),
     /// Puts of log entries land, and nobody hears of it.
     Deaf,
+    /// The same, of the entries of this table alone.
+    DeafTo(&'static str),
     /// Puts wait until the mode is another, and then are done.
     Hangs,
+}
+
+impl Mode {
+    fn is_deaf_to(self, location: &Path) -> bool {
+        let location = location.as_ref();
+        let table = match self {
+            Self::Deaf => "",
+            Self::DeafTo(table) => table,
+            _ => return false,
+        };
+        location.contains("_delta_log") && location.contains(table)
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct Gate {
     inner: Arc<dyn ObjectStore>,
     mode: watch::Sender<Mode>,
+    /// How many puts were refused, or landed unheard.
+    tried: AtomicUsize,
 }
 
 impl Gate {
+    pub(super) fn tried(&self) -> usize {
+        self.tried.load(Ordering::Relaxed)
+    }
+
     pub(super) fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
     }
@@ -79,9 +101,13 @@ impl ObjectStore for Gate {
             .await
             .map_err(|_| broken())?;
         match mode {
-            Mode::Refuses(below) if location.as_ref().contains(below) => return Err(broken()),
-            Mode::Deaf if location.as_ref().contains("_delta_log") => {
+            Mode::Refuses(below) if location.as_ref().contains(below) => {
+                self.tried.fetch_add(1, Ordering::Relaxed);
+                return Err(broken());
+            }
+            mode if mode.is_deaf_to(location) => {
                 let _ = self.inner.put_opts(location, payload, opts).await;
+                self.tried.fetch_add(1, Ordering::Relaxed);
                 return Err(broken());
             }
             _ => {}
@@ -98,7 +124,8 @@ impl ObjectStore for Gate {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        if *self.mode.borrow() == Mode::Deaf && location.as_ref().contains("_delta_log") {
+        let mode = *self.mode.borrow();
+        if mode.is_deaf_to(location) {
             return Err(broken());
         }
         self.inner.get_opts(location, options).await
@@ -147,6 +174,8 @@ pub(super) struct World {
     folders: Vec<TempDir>,
     pub(super) processes: Vec<Option<Process>>,
     pub(super) options: PipelineOptions,
+    /// By what processes judge that start from now on.
+    pub(super) limits: DecodeLimits,
     /// Of the next life, so that its ids are its own.
     lives: u64,
     envelope: Arc<Envelope>,
@@ -168,6 +197,11 @@ pub(super) fn event(key: usize, variant: usize) -> bytes::Bytes {
     bytes::Bytes::from(format!(
         r#"{{"eventId":"id-{key}","eventName":"Op{variant}","eventRW":"Read","acsRegion":"cn-hangzhou","serviceName":"Ecs","eventTime":"2026-01-01T00:00:00Z","recipientAccountId":"{ACCOUNT}","eventCategory":"Management"}}"#
     ))
+}
+
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    folder.unwrap()
 }
 
 async fn open_tables(store: Arc<dyn ObjectStore>, life: u64) -> (Arc<Table>, Arc<Table>) {
@@ -194,13 +228,13 @@ async fn open_tables(store: Arc<dyn ObjectStore>, life: u64) -> (Arc<Table>, Arc
 
 impl World {
     pub(super) async fn new(processes: usize, options: PipelineOptions) -> Self {
-        let folder = || tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
         let mut world = Self {
             log: MemoryLog::default(),
             store: Arc::new(InMemory::new()),
-            folders: (0..processes).map(|_| folder().unwrap()).collect(),
+            folders: (0..processes).map(|_| folder()).collect(),
             processes: Vec::new(),
             options,
+            limits: DecodeLimits::default(),
             lives: 0,
             envelope: Arc::new(Envelope {
                 received: Micros(1_767_312_000_000_000),
@@ -216,12 +250,28 @@ impl World {
         world
     }
 
+    /// One process more.
+    pub(super) async fn join(&mut self) {
+        self.folders.push(folder());
+        self.processes.push(None);
+        self.start(self.processes.len() - 1).await;
+    }
+
+    /// The offsets of what quarantine has of partition 0.
+    pub(super) async fn refused(&self) -> Vec<i64> {
+        let (_, quarantine) = open_tables(Arc::clone(&self.store), 1 << 20).await;
+        let mut offsets: Vec<i64> = rows_of(&quarantine).await.iter().map(|r| r.offset).collect();
+        offsets.sort_unstable();
+        offsets
+    }
+
     pub(super) async fn start(&mut self, n: usize) {
         assert!(self.processes[n].is_none());
         self.lives += 1;
         let gate = Arc::new(Gate {
             inner: Arc::clone(&self.store),
             mode: watch::Sender::new(Mode::Open),
+            tried: AtomicUsize::new(0),
         });
         let store = Arc::clone(&gate) as Arc<dyn ObjectStore>;
         let (table, quarantine) = open_tables(store, self.lives).await;
@@ -232,6 +282,7 @@ impl World {
             Arc::new(TestJudges {
                 folder: self.folders[n].path().to_owned(),
                 entries: 8,
+                limits: self.limits,
             }),
             Arc::clone(&history),
             Arc::new(Boards::new(1_000)),
