@@ -9,7 +9,6 @@
 use std::collections::HashSet;
 use std::thread::JoinHandle;
 
-use arrow::array::RecordBatch;
 use cairn_schemas::selector::Among;
 use cairn_schemas::{AccountId, Micros, Position};
 
@@ -22,7 +21,7 @@ use crate::verdict::Verdict;
 
 mod learn;
 
-pub use learn::{CatchUpError, LEARNED, MakeJudge, open_index};
+pub use learn::{CatchUpError, LEARNED, Learnable, MakeJudge, learnable, open_index};
 
 /// Records that are decoded before they are looked up together.
 const CHUNK: usize = 1024;
@@ -115,18 +114,19 @@ impl Judge {
     }
 
     /// Begins to take in what others committed, up to `at`. Then come their
-    /// rows through [`Self::learn`], and [`Self::learned`].
+    /// rows through [`Self::learn`], and [`Self::learned`]. What is judged in
+    /// between, and would have been judged otherwise after them, collides with
+    /// them all the same.
     pub fn begin_learning(&mut self, at: &Position) -> Result<(), SeenError> {
         self.seen.begin_learning(at)
     }
 
-    /// Takes rows in that others committed; they need the columns of
-    /// [`LEARNED`] only. `false` where one of them would have made a difference
-    /// to what was judged here and is not committed: then this judge is of no
-    /// use any more. Blocks.
-    pub fn learn(&mut self, rows: &RecordBatch) -> Result<bool, CatchUpError> {
+    /// Takes rows in that others committed. `false` where one of them would have
+    /// made a difference to what was judged here and is not committed: then this
+    /// judge is of no use any more. Blocks.
+    pub fn learn(&mut self, rows: &Learnable) -> Result<bool, SeenError> {
         let mut apart = true;
-        learn::each_row(&mut self.seen, rows, |seen, row, flagged| {
+        rows.each(&mut self.seen, |seen, row, flagged| {
             apart = apart && seen.learn(row, flagged)?;
             Ok(())
         })?;

@@ -28,12 +28,13 @@
 //! Memory is bounded: when commits do not get through, the pipeline stops
 //! reading, the log grows, and doors answer later.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_schemas::Position;
 use cairn_store::table::TableError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +44,12 @@ use crate::source::{Received, Source, SourceError, Taken};
 use crate::verdict::Boards;
 
 mod begin;
+mod follow;
+mod handle;
+
+use follow::{Learned, Learning, mendable, next_piece};
+use handle::Flush;
+pub use handle::PipelineHandle;
 
 /// When open rows become files.
 #[derive(Clone, Debug)]
@@ -80,6 +87,9 @@ pub trait Observer: Send + Sync + std::fmt::Debug {
     fn committed(&self, position: &Position, took: Duration);
     /// A commit failed and will be tried again.
     fn commit_failed(&self, error: &TableError);
+    /// Another process's commit came first: this one is tried again once what
+    /// that brought is known.
+    fn commit_behind(&self) {}
 }
 
 /// Why a pipeline ended.
@@ -111,61 +121,6 @@ impl PipelineError {
     }
 }
 
-/// Asks the pipeline to commit.
-#[derive(Clone, Debug)]
-pub struct PipelineHandle {
-    requests: mpsc::Sender<Flush>,
-    history: Arc<History>,
-}
-
-#[derive(Debug)]
-struct Flush {
-    target: Position,
-    done: oneshot::Sender<()>,
-}
-
-/// How often a flush looks for what other processes committed.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
-
-impl PipelineHandle {
-    /// Whether the pipeline runs.
-    pub fn is_running(&self) -> bool {
-        !self.requests.is_closed()
-    }
-
-    /// Returns once everything below `target` is committed. `false` when the
-    /// pipeline ended first. Partitions that this process does not own are
-    /// committed by others, or by nobody: so wrap it in a time-out.
-    pub async fn flush(&self, target: Position) -> bool {
-        let (done, mut committed) = oneshot::channel();
-        let request = Flush {
-            target: target.clone(),
-            done,
-        };
-        if self.requests.send(request).await.is_err() {
-            return false;
-        }
-        loop {
-            tokio::select! {
-                answer = &mut committed => return answer.is_ok(),
-                () = tokio::time::sleep(LOOK_EVERY) => {}
-            }
-            if self.waits_for_others(&target)
-                && let Err(error) = self.history.refresh().await
-            {
-                tracing::debug!(%error, "history not refreshed, trying again");
-            }
-        }
-    }
-
-    fn waits_for_others(&self, target: &Position) -> bool {
-        let (owned, committed) = (self.history.owned(), self.history.committed());
-        let owned = owned.borrow();
-        let mut named = target.0.iter();
-        named.any(|(p, next)| committed.of(p) < *next && !owned.contains(p))
-    }
-}
-
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -183,11 +138,24 @@ pub struct Pipeline {
     open_since: Option<Instant>,
     /// The commit under way.
     commit: Option<Commit>,
+    /// What others committed, on its way to the judge.
+    learning: Option<Learning>,
+    /// Another's commit came first: ours is tried again as soon as that one is
+    /// learned.
+    again: bool,
+    /// How often that happened since the last commit.
+    conflicts: u32,
+    /// How often it happened before the last commit got through.
+    crowd: u32,
     /// After a failure, grows with each.
     backoff: Duration,
     /// No commit is begun before.
     not_before: Instant,
 }
+
+/// So many commit intervals open rows wait at the most, beyond the first, while
+/// others commit all the time.
+const MOST_PATIENCE: u32 = 3;
 
 type Commit = tokio::task::JoinHandle<(Result<Outcome, TableError>, Duration)>;
 
@@ -207,8 +175,10 @@ enum End {
 enum Next {
     /// It is done.
     Done,
-    /// It is to be tried again, at once or after the pause.
+    /// It is to be tried again, after the pause.
     Again,
+    /// It is to be tried again once the judge knows what others committed.
+    Behind,
     /// The incarnation has to end.
     Overtaken,
 }
@@ -241,6 +211,10 @@ impl Pipeline {
             waiting: Vec::new(),
             open_since: None,
             commit: None,
+            learning: None,
+            again: false,
+            conflicts: 0,
+            crowd: 0,
             backoff: Duration::ZERO,
             not_before: Instant::now(),
         };
@@ -252,6 +226,7 @@ impl Pipeline {
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), PipelineError> {
         while self.begin(&stop).await? {
             let end = self.live(&stop).await?;
+            self.learning = None;
             let settled = end != End::Overtaken && self.wrap_up().await?;
             self.drop_commit().await;
             self.answer_flushes();
@@ -284,24 +259,41 @@ impl Pipeline {
         let mut committed = self.history.subscribe();
         self.answer_flushes();
         loop {
-            if self.commit.is_none() && self.due() && Instant::now() >= self.not_before {
+            let known = !self.again || self.learning.is_none();
+            if self.commit.is_none() && known && self.due() && Instant::now() >= self.not_before {
                 self.start_commit();
             }
             let (_, open_bytes) = self.history.open_size();
             // Twice the commit size: one batch on its way, one filling.
             let full = open_bytes >= 2 * self.options.commit_bytes;
-            let (wake, idle) = (self.wake_at(), self.commit.is_none());
+            let (wake, idle) = (self.wake_at(), self.commit.is_none() && known);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(End::Stopped),
                 ended = ended(&mut self.commit) => {
                     self.commit = None;
-                    if self.commit_ended(ended?).await? == Next::Overtaken {
+                    let overtaken = match self.commit_ended(ended?)? {
+                        Next::Overtaken => true,
+                        Next::Behind => self.learning.is_none() && !self.follow(),
+                        Next::Done | Next::Again => false,
+                    };
+                    if overtaken {
                         return Ok(End::Overtaken);
                     }
                 }
                 Some(request) = self.requests.recv() => self.waiting.push(request),
                 _ = committed.changed(), if !self.waiting.is_empty() => {}
+                piece = next_piece(&mut self.learning) => match self.learn_piece(piece).await {
+                    Ok(Learned::Some) => {}
+                    Ok(Learned::All(stand)) => self.history.learned_up_to(stand),
+                    Ok(Learned::Collides) => return Ok(End::Overtaken),
+                    Err(error) => self.not_learned(&mendable(error)?),
+                },
+                () = self.history.moved(), if self.learning.is_none() => {
+                    if !self.follow() {
+                        return Ok(End::Overtaken);
+                    }
+                }
                 taken = self.source.next(self.options.chunk_bytes), if !full => match taken? {
                     Taken::Records(received) => self.take(received).await?,
                     Taken::Changed => return Ok(End::Changed),
@@ -351,9 +343,8 @@ impl Pipeline {
     fn wake_at(&self) -> Instant {
         let far = Instant::now() + Duration::from_secs(3600);
         let asked = self.flush_ready().then(Instant::now);
-        let aged = self
-            .open_since
-            .map(|since| since + self.options.commit_interval);
+        let asked = asked.or(self.again.then(Instant::now));
+        let aged = self.open_since.map(|since| since + self.interval());
         asked.or(aged).unwrap_or(far).max(self.not_before)
     }
 
@@ -361,8 +352,9 @@ impl Pipeline {
         let (rows, bytes) = self.history.open_size();
         let aged = self
             .open_since
-            .is_some_and(|s| s.elapsed() >= self.options.commit_interval);
-        aged || rows >= self.options.commit_rows
+            .is_some_and(|s| s.elapsed() >= self.interval());
+        aged || self.again
+            || rows >= self.options.commit_rows
             || bytes >= self.options.commit_bytes
             || self.flush_ready()
     }
@@ -383,8 +375,15 @@ impl Pipeline {
         })
     }
 
+    /// How old open rows may become: longer where many commit, and one had to
+    /// be tried again and again. What is open is visible all the same.
+    fn interval(&self) -> Duration {
+        self.options.commit_interval * (1 + self.crowd.min(MOST_PATIENCE))
+    }
+
     fn start_commit(&mut self) {
         self.open_since = None;
+        self.again = false;
         let history = Arc::clone(&self.history);
         self.commit = Some(tokio::spawn(async move {
             let started = Instant::now();
@@ -393,11 +392,11 @@ impl Pipeline {
         }));
     }
 
-    async fn commit_ended(
+    fn commit_ended(
         &mut self,
         (result, took): (Result<Outcome, TableError>, Duration),
     ) -> Result<Next, PipelineError> {
-        let error = match result {
+        match result {
             Ok(Outcome::Committed(position)) => {
                 if let Some(judge) = &mut self.judge {
                     judge.committed(&position).map_err(JudgeError::from)?;
@@ -406,43 +405,70 @@ impl Pipeline {
                     self.open_since.get_or_insert_with(Instant::now);
                 }
                 self.backoff = Duration::ZERO;
+                self.crowd = std::mem::take(&mut self.conflicts);
                 self.observer.committed(&position, took);
-                return Ok(Next::Done);
+                Ok(Next::Done)
             }
-            Ok(Outcome::Overtaken) => return Ok(Next::Overtaken),
-            Ok(Outcome::Behind(at)) => {
-                let from = self.history.learned();
-                match self.learn(&from, &at).await {
-                    Ok(false) => return Ok(Next::Overtaken),
-                    Ok(true) => {
-                        self.history.learned_up_to(&at);
-                        self.start_commit();
-                        return Ok(Next::Again);
-                    }
-                    Err(
-                        PipelineError::CatchUp(CatchUpError::Table(error))
-                        | PipelineError::Table(error),
-                    ) => error,
-                    Err(error) => return Err(error),
-                }
+            Ok(Outcome::Overtaken) => Ok(Next::Overtaken),
+            Ok(Outcome::Behind(_)) => {
+                self.observer.commit_behind();
+                self.again = true;
+                self.conflicts += 1;
+                self.make_way(took);
+                Ok(Next::Behind)
             }
-            Err(error) => error,
-        };
-        // The rows are still open, and are tried again.
-        self.open_since.get_or_insert_with(Instant::now);
-        if !error.is_retryable() {
-            return Err(error.into());
+            // The rows are still open, and are tried again.
+            Err(error) if error.is_retryable() => {
+                self.failed(&error);
+                Ok(Next::Again)
+            }
+            Err(error) => Err(error.into()),
         }
-        self.observer.commit_failed(&error);
+    }
+
+    /// Tells of `error`, and puts the next try off.
+    fn failed(&mut self, error: &TableError) {
+        self.open_since.get_or_insert_with(Instant::now);
+        self.observer.commit_failed(error);
         self.pause();
-        Ok(Next::Again)
+    }
+
+    /// The next look at the table begins anew.
+    fn not_learned(&mut self, error: &TableError) {
+        tracing::warn!(%error, "what another process committed cannot be read, trying again");
+        self.pause();
     }
 
     /// Puts the next try off, each time for longer.
     fn pause(&mut self) {
         let (least, most) = (Duration::from_millis(200), Duration::from_secs(10));
         self.backoff = (self.backoff * 2).clamp(least, most);
-        self.not_before = Instant::now() + self.backoff;
+        let by_chance = 0.5 + self.chance() / 2.0;
+        self.not_before = Instant::now() + self.backoff.mul_f64(by_chance);
+    }
+
+    /// After the second conflict in a row: waits a while, by chance, so that of
+    /// many that contend each comes to its turn. What others commit meanwhile is
+    /// learned, so that the try after it has little to catch up with.
+    fn make_way(&mut self, took: Duration) {
+        if self.conflicts < 2 {
+            return;
+        }
+        let (least, most) = (Duration::from_millis(5), Duration::from_millis(500));
+        let most_of_all = took.clamp(least, most) * (1 << self.conflicts.min(4));
+        self.not_before = Instant::now() + most_of_all.mul_f64(self.chance());
+    }
+
+    /// A number from 0 to 1 that differs between processes and from try to try.
+    fn chance(&self) -> f64 {
+        let mut hash = DefaultHasher::new();
+        self.history.owned().borrow().hash(&mut hash);
+        let open = self.history.head();
+        for (partition, next) in &open.0 {
+            (partition, next).hash(&mut hash);
+        }
+        (self.conflicts, self.backoff).hash(&mut hash);
+        (hash.finish() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     fn answer_flushes(&mut self) {

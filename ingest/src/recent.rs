@@ -192,9 +192,10 @@ impl Recent {
 
     /// Lets go of committed stretches: those below `passed` by all followers,
     /// and the oldest until at most `budget` bytes of committed rows are left.
-    pub fn release(&mut self, passed: Option<&Position>, budget: usize) {
+    /// None goes that the files which are `shown` do not hold.
+    pub fn release(&mut self, passed: Option<&Position>, budget: usize, shown: &Position) {
         while let Some(front) = self.stretches.front() {
-            if self.is_open(front) {
+            if self.is_open(front) || shown.of(&front.partition) < front.next {
                 break;
             }
             let wanted = passed.is_some_and(|p| p.of(&front.partition) < front.next);

@@ -96,12 +96,7 @@ impl MakeJudge for TestJudges {
             ..SeenOptions::default()
         };
         let seen = open_index(&self.folder, options, history, at).await?;
-        Ok(Judge::new(
-            seen,
-            HashSet::new(),
-            self.limits,
-            90,
-        ))
+        Ok(Judge::new(seen, HashSet::new(), self.limits, 90))
     }
 }
 

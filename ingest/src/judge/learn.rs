@@ -2,16 +2,17 @@
 //! an incarnation, and what others add while it lasts.
 
 use std::path::Path;
+use std::pin::pin;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, AsArray, ListArray, PrimitiveArray, RecordBatch, StringArray};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use async_trait::async_trait;
 use cairn_schemas::{AccountId, Micros, Partition, Position};
-use cairn_store::table::{Table, TableError};
-use futures::TryStreamExt;
+use cairn_store::table::{Listing, Table, TableError};
+use futures::{Stream, StreamExt, TryStreamExt};
 
 use super::Judge;
-use crate::seen::{Candidate, ContentId, Place, SeenError, SeenIndex, SeenKey, SeenOptions};
+use crate::seen::{Candidate, ContentId, Place, SeenError, SeenIndex, SeenKey, SeenOptions, Slot};
 
 /// The columns of history that are learned from.
 pub const LEARNED: &[&str] = &[
@@ -70,11 +71,11 @@ pub async fn open_index(
     for aside in seen.set_aside() {
         tracing::warn!(what = ?aside, "a part of the duplicate index was set aside and is rebuilt");
     }
-    let mut rows = history.columns_between(LEARNED, &seen.covered(), Some(at));
-    while let Some(batch) = rows.try_next().await? {
+    let mut rows = pin!(learnable(history, &history.files(), &seen.covered(), at));
+    while let Some(rows) = rows.try_next().await? {
         // Restoring may write a table out.
         let restored = tokio::task::spawn_blocking(move || {
-            let done = each_row(&mut seen, &batch, SeenIndex::restore);
+            let done = rows.each(&mut seen, SeenIndex::restore);
             (seen, done)
         });
         let (back, done) = restored.await?;
@@ -85,57 +86,176 @@ pub async fn open_index(
     Ok(seen)
 }
 
-/// Hands each row of `batch` to `take`, and whether it is flagged as a conflict.
-pub(super) fn each_row(
-    seen: &mut SeenIndex,
-    batch: &RecordBatch,
-    mut take: impl FnMut(&mut SeenIndex, Candidate, bool) -> Result<(), SeenError>,
-) -> Result<(), CatchUpError> {
-    let missing = |name: &str| CatchUpError::Row(format!("column {name} is missing"));
-    let column = |name: &str| batch.column_by_name(name).ok_or_else(|| missing(name));
-    let text = |name: &str| {
-        column(name)?
-            .as_string_opt::<i32>()
-            .ok_or_else(|| missing(name))
+/// How many files are read at once.
+const FILES: usize = 4;
+/// How many batches of them are hashed at once.
+const HASHED: usize = 2;
+
+/// What there is to learn of some rows of history: their names, their bytes'
+/// hash, their places. Not the bytes, so that many take little memory.
+#[derive(Debug, Default)]
+pub struct Learnable {
+    partitions: Vec<Partition>,
+    rows: Vec<LearnableRow>,
+}
+
+#[derive(Debug)]
+struct LearnableRow {
+    key: SeenKey,
+    content: ContentId,
+    /// Its index among `partitions`.
+    partition: usize,
+    offset: i64,
+    item: u16,
+    ingest: Micros,
+    /// Whether it bears `conflicting_duplicate`.
+    flagged: bool,
+}
+
+/// The rows of `listing` from `from` to `at`, in any order. Files are read side
+/// by side, and hashed on threads that may block.
+pub fn learnable(
+    history: &Table,
+    listing: &Listing,
+    from: &Position,
+    at: &Position,
+) -> impl Stream<Item = Result<Learnable, CatchUpError>> + Send + use<> {
+    let rows = history.columns_side_by_side(listing, LEARNED, from, at, FILES);
+    let hash = async |batch: Result<RecordBatch, TableError>| {
+        let batch = batch?;
+        tokio::task::spawn_blocking(move || Learnable::of(&batch)).await?
     };
-    let (accounts, ids, raws) = (text("account_id")?, text("event_id")?, text("raw")?);
-    let sources = text("log_source")?;
-    let numbers = column("log_partition")?.as_primitive_opt::<Int32Type>();
-    let numbers = numbers.ok_or_else(|| missing("log_partition"))?;
-    let offsets = column("log_offset")?.as_primitive_opt::<Int64Type>();
-    let offsets = offsets.ok_or_else(|| missing("log_offset"))?;
-    let items = column("log_item")?.as_primitive_opt::<Int32Type>();
-    let items = items.ok_or_else(|| missing("log_item"))?;
-    let ingest = column("ingest_time")?.as_primitive_opt::<TimestampMicrosecondType>();
-    let ingest = ingest.ok_or_else(|| missing("ingest_time"))?;
-    let flags = column("flags")?
-        .as_list_opt::<i32>()
-        .ok_or_else(|| missing("flags"))?;
-    for row in 0..batch.num_rows() {
-        let account =
-            AccountId::new(accounts.value(row)).map_err(|e| CatchUpError::Row(e.to_string()))?;
-        let partition = Partition {
-            source: sources.value(row).to_owned(),
-            number: numbers.value(row),
-        };
-        let flagged = flags.is_valid(row) && {
-            let names = flags.value(row);
-            let names = names
-                .as_string_opt::<i32>()
-                .ok_or_else(|| missing("flags"))?;
-            names.iter().flatten().any(|n| n == "conflicting_duplicate")
-        };
-        let candidate = Candidate {
-            key: SeenKey::of(&account, ids.value(row)),
-            content: ContentId::of(raws.value(row).as_bytes()),
-            at: Place {
-                partition: seen.slot(&partition)?,
-                offset: offsets.value(row),
-                item: u16::try_from(items.value(row)).unwrap_or(u16::MAX),
-            },
-            ingest: Micros(ingest.value(row)),
-        };
-        take(seen, candidate, flagged)?;
+    rows.map(hash).buffer_unordered(HASHED)
+}
+
+impl Learnable {
+    /// How many rows.
+    pub fn len(&self) -> usize {
+        self.rows.len()
     }
-    Ok(())
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Of rows with the columns of [`LEARNED`].
+    pub fn of(batch: &RecordBatch) -> Result<Self, CatchUpError> {
+        let columns = Columns::of(batch)?;
+        let mut learnable = Self::default();
+        for row in 0..batch.num_rows() {
+            let account = AccountId::new(columns.accounts.value(row))
+                .map_err(|e| CatchUpError::Row(e.to_string()))?;
+            let (source, number) = (columns.sources.value(row), columns.numbers.value(row));
+            let partition = learnable.partition(source, number);
+            learnable.rows.push(LearnableRow {
+                key: SeenKey::of(&account, columns.ids.value(row)),
+                content: ContentId::of(columns.raws.value(row).as_bytes()),
+                partition,
+                offset: columns.offsets.value(row),
+                item: u16::try_from(columns.items.value(row)).unwrap_or(u16::MAX),
+                ingest: Micros(columns.ingest.value(row)),
+                flagged: columns.is_flagged(row)?,
+            });
+        }
+        Ok(learnable)
+    }
+
+    fn partition(&mut self, source: &str, number: i32) -> usize {
+        let mut known = self.partitions.iter().rev();
+        let found = known.position(|p| p.number == number && p.source == source);
+        if let Some(back) = found {
+            return self.partitions.len() - 1 - back;
+        }
+        self.partitions.push(Partition {
+            source: source.to_owned(),
+            number,
+        });
+        self.partitions.len() - 1
+    }
+
+    /// Hands each row to `take`, and whether it is flagged as a conflict.
+    pub(super) fn each(
+        &self,
+        seen: &mut SeenIndex,
+        mut take: impl FnMut(&mut SeenIndex, Candidate, bool) -> Result<(), SeenError>,
+    ) -> Result<(), SeenError> {
+        let slots: Result<Vec<Slot>, SeenError> =
+            self.partitions.iter().map(|p| seen.slot(p)).collect();
+        let slots = slots?;
+        for row in &self.rows {
+            let candidate = Candidate {
+                key: row.key,
+                content: row.content,
+                at: Place {
+                    partition: slots[row.partition],
+                    offset: row.offset,
+                    item: row.item,
+                },
+                ingest: row.ingest,
+            };
+            take(seen, candidate, row.flagged)?;
+        }
+        Ok(())
+    }
+}
+
+/// The columns of [`LEARNED`].
+struct Columns<'b> {
+    accounts: &'b StringArray,
+    ids: &'b StringArray,
+    raws: &'b StringArray,
+    sources: &'b StringArray,
+    numbers: &'b PrimitiveArray<Int32Type>,
+    offsets: &'b PrimitiveArray<Int64Type>,
+    items: &'b PrimitiveArray<Int32Type>,
+    ingest: &'b PrimitiveArray<TimestampMicrosecondType>,
+    flags: &'b ListArray,
+}
+
+fn missing(name: &str) -> CatchUpError {
+    CatchUpError::Row(format!("column {name} is missing"))
+}
+
+impl<'b> Columns<'b> {
+    fn of(batch: &'b RecordBatch) -> Result<Self, CatchUpError> {
+        let column = |name: &str| batch.column_by_name(name).ok_or_else(|| missing(name));
+        let text = |name: &str| {
+            let column = column(name)?.as_string_opt::<i32>();
+            column.ok_or_else(|| missing(name))
+        };
+        let number = |name: &str| {
+            let column = column(name)?.as_primitive_opt::<Int32Type>();
+            column.ok_or_else(|| missing(name))
+        };
+        let (offsets, ingest) = (column("log_offset")?, column("ingest_time")?);
+        Ok(Self {
+            accounts: text("account_id")?,
+            ids: text("event_id")?,
+            raws: text("raw")?,
+            sources: text("log_source")?,
+            numbers: number("log_partition")?,
+            items: number("log_item")?,
+            offsets: offsets
+                .as_primitive_opt()
+                .ok_or_else(|| missing("log_offset"))?,
+            ingest: ingest
+                .as_primitive_opt()
+                .ok_or_else(|| missing("ingest_time"))?,
+            flags: column("flags")?
+                .as_list_opt::<i32>()
+                .ok_or_else(|| missing("flags"))?,
+        })
+    }
+
+    fn is_flagged(&self, row: usize) -> Result<bool, CatchUpError> {
+        if !self.flags.is_valid(row) {
+            return Ok(false);
+        }
+        let names = self.flags.value(row);
+        let names = names
+            .as_string_opt::<i32>()
+            .ok_or_else(|| missing("flags"))?;
+        Ok(names.iter().flatten().any(|n| n == "conflicting_duplicate"))
+    }
 }

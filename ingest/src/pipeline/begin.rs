@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_schemas::Position;
-use futures::TryStreamExt;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::follow::{Learned, mendable};
 use super::{Next, Pipeline, PipelineError};
-use crate::judge::{CatchUpError, Judge, JudgeError, LEARNED};
+use crate::judge::Judge;
 
 impl Pipeline {
     /// Begins an incarnation, trying again where the store does not answer.
@@ -58,15 +57,20 @@ impl Pipeline {
             self.history.refresh_tables().await?;
             at
         };
-        let at = table.position();
-        if at != known && !self.learn(&known, &at).await? {
-            // Not with a settled judge; and if it were, a new one knows better.
-            self.let_go().await?;
-            return Ok(false);
+        let stand = table.files_at();
+        let at = stand.1.clone();
+        if at != known {
+            let learned = self.learn_all(known, stand.clone(), None).await?;
+            if !matches!(learned, Learned::All(_)) {
+                // Not with a settled judge; and if it were, a new one knows better.
+                self.let_go().await?;
+                return Ok(false);
+            }
         }
         self.history.keep_pledges().await?;
-        self.history.begin(&at).await;
+        self.history.begin(stand).await;
         self.open_since = None;
+        (self.again, self.conflicts) = (false, 0);
         self.backoff = Duration::ZERO;
         let owned = self.source.begin(&at).await?;
         self.boards.begin(&owned, &at);
@@ -79,31 +83,6 @@ impl Pipeline {
             tokio::task::spawn_blocking(move || judge.let_go()).await?;
         }
         Ok(())
-    }
-
-    /// Reads the rows that others committed from `from` to `at`. `false` where
-    /// one of them collides with what is open.
-    pub(super) async fn learn(
-        &mut self,
-        from: &Position,
-        at: &Position,
-    ) -> Result<bool, PipelineError> {
-        self.history.keep_pledges().await?;
-        let table = Arc::clone(self.history.table());
-        let to = at.clone();
-        let begun = self.with_judge(move |judge| judge.begin_learning(&to));
-        begun.await?.map_err(JudgeError::from)?;
-        let mut rows = table.columns_between(LEARNED, from, Some(at));
-        while let Some(batch) = rows.try_next().await.map_err(CatchUpError::from)? {
-            let learned = self.with_judge(move |judge| judge.learn(&batch));
-            if !learned.await?? {
-                return Ok(false);
-            }
-        }
-        let to = at.clone();
-        let done = self.with_judge(move |judge| judge.learned(&to));
-        done.await?.map_err(JudgeError::from)?;
-        Ok(true)
     }
 
     /// Commits everything that is open, as far as that succeeds in time.
@@ -123,8 +102,33 @@ impl Pipeline {
                 return Ok(false);
             };
             self.commit = None;
-            if self.commit_ended(ended?).await? == Next::Overtaken {
-                return Ok(false);
+            match self.commit_ended(ended?)? {
+                Next::Overtaken => return Ok(false),
+                Next::Behind if !self.learn_by(deadline).await? => return Ok(false),
+                _ => {}
+            }
+        }
+    }
+
+    /// Learns what came before the last commit, until `deadline`. `false` where
+    /// the commit need not be tried again.
+    async fn learn_by(&mut self, deadline: Instant) -> Result<bool, PipelineError> {
+        let Some(stand) = self.history.unlearned() else {
+            return Ok(true);
+        };
+        if self.history.is_overtaken(&stand.1) {
+            return Ok(false);
+        }
+        let from = self.history.learned();
+        match self.learn_all(from, stand, Some(deadline)).await {
+            Ok(Learned::All(stand)) => {
+                self.history.learned_up_to(stand);
+                Ok(true)
+            }
+            Ok(Learned::Some | Learned::Collides) => Ok(false),
+            Err(error) => {
+                self.not_learned(&mendable(error)?);
+                Ok(true)
             }
         }
     }

@@ -1,6 +1,8 @@
+mod crowd;
 mod decided;
 mod many;
 mod schedules;
+mod shown;
 mod world;
 
 use bytes::Bytes;

@@ -48,7 +48,7 @@ fn open_rows_become_committed_and_then_go() {
     assert_eq!(recent.seal().0.len(), 1);
 
     // A follower at 12 still wants the second stretch.
-    recent.release(Some(&at(12)), 1_000);
+    recent.release(Some(&at(12)), 1_000, &at(15));
     assert_eq!(recent.since(&at(12)).unwrap().len(), 2);
     assert!(
         recent.since(&at(10)).is_none(),
@@ -56,7 +56,12 @@ fn open_rows_become_committed_and_then_go() {
     );
 
     // Without memory for it, it goes all the same; open rows never do.
-    recent.release(Some(&at(12)), 0);
+    recent.release(Some(&at(12)), 0, &at(12));
+    assert!(
+        recent.since(&at(12)).is_some(),
+        "no file that is shown has it"
+    );
+    recent.release(Some(&at(12)), 0, &at(15));
     assert!(recent.since(&at(12)).is_none());
     assert_eq!(recent.since(&at(15)).unwrap().len(), 1);
 }
@@ -72,7 +77,7 @@ fn a_snapshot_at_the_committed_place_meets_memory_without_a_gap() {
         recent.push(stretch(n, n + 1));
     }
     recent.committed(&at(7));
-    recent.release(None, 1_000);
+    recent.release(None, 1_000, &at(7));
     let fresh = recent.since(&at(7)).unwrap();
     let offsets = fresh
         .iter()

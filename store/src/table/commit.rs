@@ -189,7 +189,12 @@ impl Table {
         actions.extend(position_actions(prefix, from, to, prepared.now));
         if let Some(pledge) = pledge {
             let before = head.state.position(PLEDGED);
-            actions.extend(position_actions(PLEDGED, &before, pledge.to(), prepared.now));
+            actions.extend(position_actions(
+                PLEDGED,
+                &before,
+                pledge.to(),
+                prepared.now,
+            ));
         }
         let lines = with_info(actions, "WRITE", prepared.now, &prepared.id, pledge);
         // (2) The log's entry, durable: the act itself. A crash after it

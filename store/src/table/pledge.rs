@@ -130,10 +130,10 @@ impl Table {
         pledge: &Pledge,
         prepared: Option<&Prepared>,
     ) -> Result<(), TableError> {
-        if self.has_kept(&head.state, pledge) {
-            return Ok(());
+        if prepared.is_none() {
+            // Somebody else's, who most likely keeps it himself.
+            self.catch_up(head).await?;
         }
-        self.catch_up(head).await?;
         if self.has_kept(&head.state, pledge) {
             return Ok(());
         }

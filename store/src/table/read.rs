@@ -62,17 +62,6 @@ impl Table {
         self.rows_between_in(&self.files(), from, to)
     }
 
-    /// [`Self::rows_between`], of these columns only; they come in the table's
-    /// order.
-    pub fn columns_between(
-        &self,
-        columns: &[&str],
-        from: &Position,
-        to: Option<&Position>,
-    ) -> RowStream {
-        self.stream_between(&self.files(), self.project(columns), from, to)
-    }
-
     /// [`Self::rows_between`] of a listing that the caller holds.
     pub fn rows_between_in(
         &self,
@@ -83,6 +72,24 @@ impl Table {
         self.stream_between(listing, Arc::clone(&self.spec.schema), from, to)
     }
 
+    /// The rows of `listing` between two places, of these columns only (they come
+    /// in the table's order), in any order: so many files are read at once. Holds a batch of each of them.
+    pub fn columns_side_by_side(
+        &self,
+        listing: &Listing,
+        columns: &[&str],
+        from: &Position,
+        to: &Position,
+        files: usize,
+    ) -> RowStream {
+        let columns = self.project(columns);
+        let (listed, reading) = self.what_lies_between(listing, columns, from, Some(to));
+        futures::stream::iter(listed)
+            .map(move |file| reading.stream(file))
+            .flatten_unordered(files)
+            .boxed()
+    }
+
     fn stream_between(
         &self,
         listing: &Listing,
@@ -90,6 +97,21 @@ impl Table {
         from: &Position,
         to: Option<&Position>,
     ) -> RowStream {
+        let (files, reading) = self.what_lies_between(listing, schema, from, to);
+        futures::stream::iter(files)
+            .map(move |file| reading.stream(file))
+            .flatten()
+            .boxed()
+    }
+
+    /// The files to be read for what lies between two places, and how.
+    fn what_lies_between(
+        &self,
+        listing: &Listing,
+        schema: SchemaRef,
+        from: &Position,
+        to: Option<&Position>,
+    ) -> (Vec<DataFile>, Reading) {
         let mut files: Vec<DataFile> = listing
             .files
             .iter()
@@ -100,11 +122,7 @@ impl Table {
         let mut reading = self.reading(BATCH_ROWS);
         reading.schema = schema;
         reading.between = Some((from.clone(), to.cloned()));
-        let reading = Arc::new(reading);
-        futures::stream::iter(files)
-            .map(move |file| reading.stream(file))
-            .flatten()
-            .boxed()
+        (files, reading)
     }
 
     pub(super) fn reading(&self, batch_rows: usize) -> Reading {

@@ -172,6 +172,12 @@ impl World {
     }
 }
 
+/// What a pipeline does that looks, and learns what it finds.
+async fn refresh(history: &History) {
+    history.refresh().await.unwrap();
+    history.learned_up_to(history.table().files_at());
+}
+
 struct Process {
     history: Arc<History>,
     follower: Arc<Follower>,
@@ -192,7 +198,7 @@ impl Process {
             90,
         ));
         self.history.refresh_tables().await.unwrap();
-        self.history.begin(&self.history.table().position()).await;
+        self.history.begin(self.history.table().files_at()).await;
         self.history.own(all(owned));
     }
 
@@ -240,7 +246,7 @@ impl Process {
         loop {
             match self.history.commit().await.unwrap() {
                 Outcome::Committed(_) => return true,
-                Outcome::Behind(at) => self.history.learned_up_to(&at),
+                Outcome::Behind(_) => self.history.learned_up_to(self.history.table().files_at()),
                 Outcome::Overtaken => return false,
             }
         }
@@ -252,7 +258,7 @@ impl Process {
     }
 
     async fn step(&self) {
-        self.history.refresh().await.unwrap();
+        refresh(&self.history).await;
         // What is found out by a conflict is mended by the step after it.
         for _ in 0..3 {
             self.follower.step().await.unwrap();
@@ -271,7 +277,7 @@ impl Process {
 
     /// A step without its delivery.
     async fn look(&self) {
-        self.history.refresh().await.unwrap();
+        refresh(&self.history).await;
         let table = self.follower.table().unwrap();
         self.follower.settle_claims(table).await.unwrap();
         for (partition, from, goal) in self.follower.behind().await {
@@ -291,7 +297,7 @@ impl Process {
     }
 
     async fn asked(&self) -> Vec<String> {
-        self.history.refresh().await.unwrap();
+        refresh(&self.history).await;
         let snapshot = self.follower.snapshot().await.unwrap();
         ids_of(self.follower.table().unwrap(), &snapshot).await
     }
@@ -558,7 +564,7 @@ async fn a_version_that_was_overtaken_takes_effect_later() {
     b.take(&world).await;
     b.deliver().await;
     // Only now does whoever made the document come to the fence.
-    a.history.refresh().await.unwrap();
+    refresh(&a.history).await;
     a.follower.learn(vec![stopped]).await.unwrap();
     a.follower.fence().await.unwrap();
     let last = world.documents.0.lock()[&3].clone();
@@ -666,7 +672,7 @@ async fn act(world: &World, dice: &mut Dice, processes: &mut [Process]) {
             world.document(change, status);
             // Whoever made it may be gone before it could do more.
             if dice.throw(2) == 0 {
-                processes[who].history.refresh().await.unwrap();
+                refresh(&processes[who].history).await;
                 processes[who].learn(world).await;
                 processes[who].follower.fence().await.unwrap();
             }

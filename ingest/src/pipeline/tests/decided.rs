@@ -81,7 +81,10 @@ enum Successor {
 
 /// The second of the records is what the two judges differ about.
 async fn play(at: At, first: DecodeLimits, then: DecodeLimits, next: Successor) {
-    let context = format!("{at:?}, {} then {}, {next:?}", first.max_event, then.max_event);
+    let context = format!(
+        "{at:?}, {} then {}, {next:?}",
+        first.max_event, then.max_event
+    );
     eprintln!("{context}");
     let options = PipelineOptions {
         commit_interval: Duration::from_secs(3600),
@@ -153,7 +156,11 @@ async fn play(at: At, first: DecodeLimits, then: DecodeLimits, next: Successor) 
 #[tokio::test]
 async fn what_is_refused_or_not_is_decided_once() {
     let lenient = DecodeLimits::default();
-    for next in [Successor::Same, Successor::Other, Successor::OtherThenZombie] {
+    for next in [
+        Successor::Same,
+        Successor::Other,
+        Successor::OtherThenZombie,
+    ] {
         for at in At::ALL {
             play(at, strict(), lenient, next).await;
             play(at, lenient, strict(), next).await;
@@ -175,7 +182,10 @@ async fn a_pledge_is_kept_by_whoever_comes_by() {
     world.owns(0, &[0]).await;
     world.owns(1, &[1]).await;
     let bad = bytes::Bytes::from_static(b"{\"eventName\": ");
-    world.of(0).gate.set(Mode::Refuses("tables/quarantine/_delta_log"));
+    world
+        .of(0)
+        .gate
+        .set(Mode::Refuses("tables/quarantine/_delta_log"));
     world.send(0, vec![bad]);
     world.judged(0).await;
     let tried = world.of(0).gate.tried();

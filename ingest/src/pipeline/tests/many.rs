@@ -105,8 +105,7 @@ async fn what_is_open_is_committed_before_partitions_move() {
     world.judged(0).await;
     world.log.assign(0, owned(&[]));
     world.owns(0, &[]).await;
-    let committed = world.of(1).history.refresh().await.unwrap();
-    assert_eq!(committed.of(&partition(0)), 2);
+    world.shows(1, &Position::at(partition(0), 2)).await;
     world.check().await;
 }
 

@@ -151,21 +151,39 @@ impl ObjectStore for Gate {
     }
 }
 
-#[derive(Debug)]
-struct Unmoved;
+/// Counts commits that got through, and those that another's was faster than.
+#[derive(Debug, Default)]
+struct Counting {
+    commits: AtomicUsize,
+    conflicts: AtomicUsize,
+}
 
-impl Observer for Unmoved {
+impl Observer for Counting {
     fn judged(&self, _: &Judged) {}
-    fn committed(&self, _: &Position, _: Duration) {}
+    fn committed(&self, _: &Position, _: Duration) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+    }
     fn commit_failed(&self, _: &TableError) {}
+    fn commit_behind(&self) {
+        self.conflicts.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 pub(super) struct Process {
     pub(super) history: Arc<History>,
     pub(super) handle: PipelineHandle,
     pub(super) gate: Arc<Gate>,
+    counting: Arc<Counting>,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<std::result::Result<(), PipelineError>>,
+}
+
+impl Process {
+    /// Commits that got through, and conflicts.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let of = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        (of(&self.counting.commits), of(&self.counting.conflicts))
+    }
 }
 
 pub(super) struct World {
@@ -260,7 +278,11 @@ impl World {
     /// The offsets of what quarantine has of partition 0.
     pub(super) async fn refused(&self) -> Vec<i64> {
         let (_, quarantine) = open_tables(Arc::clone(&self.store), 1 << 20).await;
-        let mut offsets: Vec<i64> = rows_of(&quarantine).await.iter().map(|r| r.offset).collect();
+        let mut offsets: Vec<i64> = rows_of(&quarantine)
+            .await
+            .iter()
+            .map(|r| r.offset)
+            .collect();
         offsets.sort_unstable();
         offsets
     }
@@ -277,6 +299,7 @@ impl World {
         let (table, quarantine) = open_tables(store, self.lives).await;
         let history = Arc::new(History::new(table, quarantine, 64 << 20));
         self.log.deafen(n, false);
+        let counting = Arc::<Counting>::default();
         let (pipeline, handle) = Pipeline::new(
             Box::new(self.log.source(n)),
             Arc::new(TestJudges {
@@ -286,7 +309,7 @@ impl World {
             }),
             Arc::clone(&history),
             Arc::new(Boards::new(1_000)),
-            Arc::new(Unmoved),
+            Arc::clone(&counting) as Arc<dyn Observer>,
             self.options.clone(),
         );
         let stop = CancellationToken::new();
@@ -295,6 +318,7 @@ impl World {
             history,
             handle,
             gate,
+            counting,
             stop,
             task,
         });
@@ -347,6 +371,20 @@ impl World {
         let flushed = self.of(n).handle.flush(self.log.end());
         let flushed = tokio::time::timeout(PATIENCE, flushed).await;
         assert!(flushed.expect("it is committed some time"), "it has ended");
+    }
+
+    /// Looks, again and again, until process `n` shows everything below `at`.
+    pub(super) async fn shows(&self, n: usize, at: &Position) {
+        let history = &self.of(n).history;
+        let looking = async {
+            while !history.refresh().await.is_ok_and(|now| now.reaches(at)) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        assert!(
+            tokio::time::timeout(PATIENCE, looking).await.is_ok(),
+            "in vain: {at:?}"
+        );
     }
 
     /// The checker: looks at the store with eyes of its own.
@@ -459,14 +497,15 @@ pub(super) fn collect(batch: &RecordBatch, rows: &mut Vec<Row>) {
     }
 }
 
-/// What a query would see now at process `n`: no place twice.
-pub(super) async fn look(process: &Process) {
+/// What a query would see now at `process`: no place and no event twice. Returns
+/// how many rows; nothing, where the store does not answer.
+pub(super) async fn look(process: &Process) -> Option<usize> {
     let snapshot = process.history.snapshot();
     let mut rows = Vec::new();
     for file in snapshot.files.iter() {
         let read = process.history.table().read(file, None).try_collect();
         let Ok::<Vec<RecordBatch>, _>(batches) = read.await else {
-            return;
+            return None;
         };
         batches.iter().for_each(|batch| collect(batch, &mut rows));
     }
@@ -474,11 +513,13 @@ pub(super) async fn look(process: &Process) {
         .fresh
         .iter()
         .for_each(|batch| collect(batch, &mut rows));
-    let mut places = BTreeSet::new();
+    let (mut places, mut contents) = (BTreeSet::new(), BTreeSet::new());
     for row in &rows {
         assert!(
             places.insert((row.partition.clone(), row.offset)),
             "seen twice: {row:?}"
         );
+        assert!(contents.insert(&row.raw), "counted twice: {row:?}");
     }
+    Some(rows.len())
 }

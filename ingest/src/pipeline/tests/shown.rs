@@ -1,0 +1,123 @@
+//! What a process shows of events of which another committed a copy.
+
+use super::super::*;
+use super::world::{Mode, World, event, look, owned, partition, until};
+
+fn seldom() -> PipelineOptions {
+    PipelineOptions {
+        commit_interval: Duration::from_secs(3600),
+        last_commit: Duration::from_millis(300),
+        ..PipelineOptions::default()
+    }
+}
+
+async fn two() -> World {
+    let world = World::new(2, seldom()).await;
+    world.log.assign(0, owned(&[0]));
+    world.log.assign(1, owned(&[1]));
+    world.owns(0, &[0]).await;
+    world.owns(1, &[1]).await;
+    world
+}
+
+fn first(next: i64) -> Position {
+    Position::at(partition(0), next)
+}
+
+/// Looks at process `n` all the time while `until` is not done.
+async fn look_until(world: &World, n: usize, until: impl Future<Output = ()>) {
+    tokio::pin!(until);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut until => return,
+            () = tokio::task::yield_now() => {}
+        }
+        look(world.of(n)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_another_committed_is_never_counted_beside_the_open_one() {
+    let world = two().await;
+    world.send(0, vec![event(1, 0), event(2, 0)]);
+    world.send(1, vec![event(3, 0), event(1, 0)]);
+    world.judged(0).await;
+    world.judged(1).await;
+    assert!(world.of(0).handle.flush(first(2)).await);
+    // Seen by it, and not learned yet.
+    world.of(1).history.table().refresh().await.unwrap();
+    assert_eq!(look(world.of(1)).await, Some(2), "its own two");
+    // Nobody asks the second one to commit.
+    look_until(&world, 1, world.shows(1, &first(2))).await;
+    until("what was open is judged again", || {
+        world.of(1).history.open_size().0 == 1
+    })
+    .await;
+    assert_eq!(look(world.of(1)).await, Some(3), "the events 1, 2 and 3");
+    world.flush(1).await;
+    world.check().await;
+}
+
+#[tokio::test]
+async fn what_others_commit_is_shown_also_where_nothing_is_committed() {
+    let world = two().await;
+    let begun = world.of(1).history.owned();
+    world.send(1, vec![event(9, 0)]);
+    world.judged(1).await;
+    for round in 0..3 {
+        world.send(0, vec![event(2 * round, 0), event(2 * round + 1, 0)]);
+        assert!(world.of(0).handle.flush(first(2 * round as i64 + 2)).await);
+        world.shows(1, &first(2 * round as i64 + 2)).await;
+        assert_eq!(look(world.of(1)).await, Some(2 * round + 3));
+    }
+    assert_eq!(
+        world.of(1).history.open_size().0,
+        1,
+        "its own is still open"
+    );
+    assert!(!begun.has_changed().unwrap(), "it began anew");
+    // And it knows them: a copy of one of them is none of its rows.
+    world.send(1, vec![event(3, 0)]);
+    world.judged(1).await;
+    assert_eq!(world.of(1).history.open_size().0, 1);
+    world.flush(1).await;
+    world.check().await;
+}
+
+#[tokio::test]
+async fn what_others_commit_is_learned_while_an_own_commit_hangs() {
+    let world = two().await;
+    world.send(1, vec![event(9, 0)]);
+    world.judged(1).await;
+    world.of(1).gate.set(Mode::Hangs);
+    let (handle, end) = (world.of(1).handle.clone(), world.log.end());
+    let flushing = tokio::spawn(async move { handle.flush(end).await });
+    world.send(0, vec![event(1, 0), event(2, 0)]);
+    assert!(world.of(0).handle.flush(first(2)).await);
+    look_until(&world, 1, world.shows(1, &first(2))).await;
+    assert_eq!(look(world.of(1)).await, Some(3));
+    world.of(1).gate.set(Mode::Open);
+    assert!(flushing.await.unwrap());
+    world.flush(0).await;
+    world.check().await;
+}
+
+#[tokio::test]
+async fn a_commit_that_landed_unheard_is_shown_once() {
+    let world = two().await;
+    world.send(1, vec![event(9, 0)]);
+    world.judged(1).await;
+    world.of(1).gate.set(Mode::Deaf);
+    let (handle, end) = (world.of(1).handle.clone(), world.log.end());
+    let flushing = tokio::spawn(async move { handle.flush(end).await });
+    until("it landed", || world.of(1).gate.tried() > 0).await;
+    world.send(0, vec![event(1, 0), event(9, 0)]);
+    world.flush(0).await;
+    assert_eq!(look(world.of(1)).await, Some(1));
+    world.of(1).gate.set(Mode::Open);
+    look_until(&world, 1, async { assert!(flushing.await.unwrap()) }).await;
+    look_until(&world, 1, world.shows(1, &world.log.end())).await;
+    assert_eq!(look(world.of(1)).await, Some(2));
+    world.check().await;
+}
