@@ -3,6 +3,10 @@
 //!
 //! What others have not delivered yet is read from history's files when
 //! somebody asks, and kept for a while for the next who does.
+//!
+//! What others have delivered is shown once this process's judge knows those
+//! rows of history: before that, a copy of one of them may be open here, and
+//! would be counted beside it.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -56,6 +60,8 @@ enum Missing {
     Theirs(Partition, i64, i64),
     /// Another version is in force than those that are known here.
     Version,
+    /// Others have delivered what this process has not learned of history.
+    Unlearned(Position),
 }
 
 impl Follower {
@@ -84,6 +90,7 @@ impl Follower {
                 Err(Missing::Mine(from)) if self.scanned() != from => Ok(Ok(())),
                 Err(Missing::Mine(_)) => timeout_at(until, moved).await.map(Ok),
                 Err(Missing::Version) => timeout_at(until, self.learn_newer(table)).await,
+                Err(Missing::Unlearned(at)) => timeout_at(until, self.learned(&at)).await.map(Ok),
                 Err(Missing::Theirs(partition, from, goal)) => {
                     let trail = self.trail.read().await.clone();
                     let read = self.shade(&trail, &partition, from, goal);
@@ -96,6 +103,16 @@ impl Follower {
                 Err(_) => return Err(self.behind_by()),
             }
         }
+    }
+
+    /// Returns once this process shows history up to `at`.
+    async fn learned(&self, at: &Position) {
+        let mut committed = self.history.subscribe();
+        if let Err(error) = self.history.refresh().await {
+            tracing::debug!(error = %error, "history not refreshed, somebody else may do so");
+        }
+        // Without a sender there is nobody who could ask.
+        let _ = committed.wait_for(|there| there.reaches(at)).await;
     }
 
     fn scanned(&self) -> Position {
@@ -155,9 +172,13 @@ impl Follower {
         let mut state = self.state.lock();
         let (newest, position) = table.files_at();
         state.adopt(newest, position);
-        let Some((listing, _)) = state.listing.clone() else {
+        let Some((listing, position)) = state.listing.clone() else {
             return Err(Missing::Mine(state.scanned()));
         };
+        let delivered = position.of_records();
+        if !self.history.committed().reaches(&delivered) {
+            return Err(Missing::Unlearned(delivered));
+        }
         if state.at(&Partition::version()) > number(trail.latest().version) {
             return Err(Missing::Version);
         }

@@ -6,5 +6,6 @@ mod compaction;
 mod locked;
 mod neighbours;
 mod past;
+mod pledge;
 mod prepared;
 mod support;

@@ -743,3 +743,29 @@ async fn whatever_happens_in_whatever_order_the_trail_is_exact() {
     }
     assert!(stand_ins > 0, "no version was ever overtaken");
 }
+
+#[tokio::test]
+async fn a_copy_that_another_delivered_is_never_counted_beside_the_open_one() {
+    let world = World::new().await;
+    let mut a = world.process(&["t/0"]).await;
+    let mut b = world.process(&["t/1"]).await;
+    world.produce("t/0", 2);
+    b.step().await;
+    // The same event again, for the other one.
+    world.log.lock().insert(part("t/1"), vec![1]);
+    b.read(&world);
+    assert_eq!(b.asked().await, ["id-1"], "its own, which is open");
+    a.take(&world).await;
+    a.deliver().await;
+    // It looks at both tables, and its judge has not learned of the other's.
+    b.history.refresh().await.unwrap();
+    b.age(LONG);
+    let follower = Arc::clone(&b.follower);
+    let asked = tokio::spawn(async move { follower.snapshot().await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    // What its pipeline does when the two collide.
+    b.begin(&["t/1"]).await;
+    let snapshot = asked.await.unwrap().unwrap();
+    let table = b.follower.table().unwrap();
+    assert_eq!(ids_of(table, &snapshot).await, ["id-1"]);
+}
