@@ -45,7 +45,9 @@ pub struct Pledge {
     id: String,
     /// When its files were made.
     at: Micros,
-    /// Where each partition that it moves comes to.
+    /// Where each partition that it moves comes from.
+    from: Position,
+    /// Where it comes to.
     to: Position,
     adds: Vec<Add>,
 }
@@ -71,6 +73,7 @@ impl Table {
         Ok(Pledge {
             id: prepared.id.clone(),
             at: prepared.now,
+            from: from.clone(),
             to: to.clone(),
             adds: prepared.adds.clone(),
         })
@@ -89,17 +92,21 @@ impl Table {
             let head = self.head.lock().await;
             (head.state.version, head.state.position(PLEDGED))
         };
-        let (mut found, mut known) = (Vec::new(), kept.clone());
-        while !known.reaches(&pledged) {
+        let (mut found, mut missing) = (Vec::new(), pledged);
+        while !kept.reaches(&missing) {
             let entry = self.log.read(version).await?.ok_or_else(|| {
                 self.log.damaged(format!(
-                    "what version {version} or one before it pledged is gone from the log; it stands at {known:?} of {pledged:?}"
+                    "entry {version} is gone from the log, and it or one before it pledged what lies before {missing:?}"
                 ))
             })?;
             if let Some(pledge) = entry.pledge()
                 && !kept.reaches(&pledge.to)
             {
-                known.merge(&pledge.to);
+                // What lies before it was pledged by an older entry.
+                for partition in pledge.to.0.keys() {
+                    let before = pledge.from.of(partition);
+                    missing.0.insert(partition.clone(), before);
+                }
                 found.push(pledge.clone());
             }
             version -= 1;
@@ -147,6 +154,13 @@ impl Table {
         let mut actions: Vec<_> = adds.collect();
         let prefix = &self.options.position_prefix;
         let there = head.state.position(prefix);
+        let mut moved = pledge.to.0.keys();
+        if moved.any(|p| there.of(p) != pledge.from.of(p)) {
+            return Err(self.log.damaged(format!(
+                "it stands at {there:?}, and the next pledge goes on from {:?}",
+                pledge.from
+            )));
+        }
         actions.extend(position_actions(prefix, &there, &pledge.to, pledge.at));
         let lines = with_info(actions, "WRITE", pledge.at, &pledge.id, None);
         // Its files are made sure of already, so that they are never too old.
