@@ -12,7 +12,7 @@ use super::known::{self, NAMESPACES, OWNER, Relation, oid_of, parts, quoted};
 use super::settings::SettingError;
 use super::tables::Cell;
 use super::types;
-use super::{REG_IN, REG_OUT, SERVER_ENCODING, SERVER_VERSION};
+use super::{PATTERN, REG_IN, REG_OUT, SERVER_ENCODING, SERVER_VERSION};
 use crate::catalog::{CATALOG, Names};
 use crate::error::QueryError;
 
@@ -91,6 +91,11 @@ const FUNCTIONS: &[Function] = &[
     f("inet_server_addr", 0..=0, Text, null),
     f("inet_server_port", 0..=0, Int, null),
     f("pg_advisory_unlock_all", 0..=0, Text, null),
+    f(PATTERN, 2..=2, Text, |_, a| {
+        Ok(arg(a, 0)
+            .zip(arg(a, 1))
+            .map_or(Cell::Null, |(p, e)| pattern(p, e).into()))
+    }),
     // What things are called.
     f("format_type", 2..=2, Text, format_type),
     f("pg_get_userbyid", 1..=1, Text, user_by_id),
@@ -251,6 +256,24 @@ fn find<'a>(names: &'a Names, text: &str) -> Option<&'a Relation> {
 
 fn visible(names: &Names, relation: &Relation) -> bool {
     names.path().contains(&relation.schema)
+}
+
+/// A pattern of LIKE whose escape is `escape`, or nothing, with a backslash.
+fn pattern(written: &str, escape: &str) -> String {
+    let escape = escape.chars().next();
+    let mut made = String::with_capacity(written.len());
+    let mut letters = written.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            c if Some(c) == escape => {
+                made.push('\\');
+                made.extend(letters.next());
+            }
+            '\\' => made.push_str("\\\\"),
+            c => made.push(c),
+        }
+    }
+    made
 }
 
 fn literal(text: &str) -> String {

@@ -34,3 +34,5 @@ const REG_IN: &str = "cairn_reg_in";
 const REG_OUT: &str = "cairn_reg_out";
 /// The function that `generate_series` becomes where it stands for rows.
 const SERIES: &str = "cairn_series";
+/// The function that makes a pattern with any escape one with a backslash.
+const PATTERN: &str = "cairn_like_pattern";

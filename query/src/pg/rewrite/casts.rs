@@ -194,8 +194,8 @@ fn shown_of(body: &mut SetExpr) {
         SetExpr::Select(select) => {
             for item in &mut select.projection {
                 let alias = match item {
-                    SelectItem::UnnamedExpr(expr) => names::of(expr),
-                    SelectItem::ExprWithAlias { alias, .. } => alias.value.clone(),
+                    SelectItem::UnnamedExpr(expr) => names::ident(&names::of(expr)),
+                    SelectItem::ExprWithAlias { alias, .. } => alias.clone(),
                     _ => continue,
                 };
                 let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item
@@ -210,10 +210,7 @@ fn shown_of(body: &mut SetExpr) {
                     && let Some(kind) = reg(data_type)
                 {
                     let shown = call(REG_OUT, vec![text(&kind), take(inner)]);
-                    *item = SelectItem::ExprWithAlias {
-                        expr: shown,
-                        alias: names::ident(&alias),
-                    };
+                    *item = SelectItem::ExprWithAlias { expr: shown, alias };
                 }
             }
         }

@@ -11,10 +11,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType as ArrowType;
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    ArrayElemTypeDef, CastKind, DataType, Expr, FunctionArguments, GroupByExpr, JoinOperator,
-    Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetOperator, TableFactor,
-    TableWithJoins, Value, Visit, Visitor,
+    ArrayElemTypeDef, BinaryOperator, CaseWhen, CastKind, DataType, Expr, FunctionArg,
+    FunctionArgExpr, FunctionArguments, GroupByExpr, JoinOperator, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, SetOperator, TableFactor, TableWithJoins, Value,
+    Visit, Visitor, visit_expressions,
 };
 
 use super::{call, catalogue_table, fold, folded, names};
@@ -101,12 +103,34 @@ fn factor_is_empty(factor: &TableFactor, known: &Ctes) -> bool {
                 _ => information::is_always_empty(&table),
             })
         }
+        TableFactor::Table {
+            name,
+            args: Some(given),
+            ..
+        } => {
+            folded(name).last().is_some_and(|n| n == "unnest")
+                && given.args.iter().all(|arg| match arg {
+                    FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => always_null(e),
+                    _ => false,
+                })
+        }
+        TableFactor::UNNEST { array_exprs, .. } => array_exprs.iter().all(always_null),
         TableFactor::Derived { subquery, .. } => is_empty(subquery, &ctes(subquery, known.clone())),
         TableFactor::NestedJoin {
             table_with_joins, ..
         } => from_is_empty(table_with_joins, known),
         _ => false,
     }
+}
+
+/// Whether it is a column of rights or options, of which nothing here has any.
+fn always_null(expr: &Expr) -> bool {
+    let column = match expr {
+        Expr::Identifier(name) => Some(fold(name)),
+        Expr::CompoundIdentifier(parts) => parts.last().map(fold),
+        _ => None,
+    };
+    column.is_some_and(|c| c.ends_with("acl") || c.ends_with("options"))
 }
 
 /// Whether an expression makes one value of many rows. Better once too often:
@@ -167,8 +191,72 @@ pub(super) fn aggregates(expr: &Expr) -> bool {
     expr.visit(&mut Walk { queries: 0 }).is_break()
 }
 
+/// The parameters of a piece of a statement, with the types that it gives them.
+/// They stay parameters of the statement when the piece goes: the client sends
+/// their values all the same.
+fn parameters<V: Visit>(of: &V) -> BTreeMap<String, Expr> {
+    let mut found = BTreeMap::new();
+    let _ = visit_expressions(of, |e| {
+        let (typed, inner) = match e {
+            Expr::Cast { expr, .. } => (true, expr.as_ref()),
+            other => (false, other),
+        };
+        if let Expr::Value(value) = inner
+            && let Value::Placeholder(id) = &value.value
+        {
+            match typed {
+                true => found.insert(id.clone(), e.clone()),
+                false => found.entry(id.clone()).or_insert(e.clone()).clone().into(),
+            };
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    found
+}
+
+/// `a IS NULL AND b IS NULL …`.
+fn all_null(parameters: impl Iterator<Item = Expr>) -> Option<Expr> {
+    parameters
+        .map(|p| Expr::IsNull(Box::new(p)))
+        .reduce(|left, right| Expr::BinaryOp {
+            left: Box::new(left),
+            op: BinaryOperator::And,
+            right: Box::new(right),
+        })
+}
+
 /// Takes out of `query` what cannot have rows.
 pub(super) fn reduce(query: &mut Query, known: &Ctes) {
+    let before = parameters(query);
+    reduce_whole(query, known);
+    let after = parameters(query);
+    let gone = before.into_iter().filter(|(id, _)| !after.contains_key(id));
+    if let Some(kept) = all_null(gone.map(|(_, p)| p)) {
+        keep(&mut query.body, kept);
+    }
+}
+
+/// Adds a condition to the first select, which has no rows anyway.
+fn keep(body: &mut SetExpr, kept: Expr) {
+    match body {
+        SetExpr::Select(select) => {
+            let was = select.selection.take();
+            select.selection = Some(match was {
+                Some(was) => Expr::BinaryOp {
+                    left: Box::new(was),
+                    op: BinaryOperator::And,
+                    right: Box::new(Expr::Nested(Box::new(kept))),
+                },
+                None => kept,
+            });
+        }
+        SetExpr::SetOperation { left, .. } => keep(left, kept),
+        SetExpr::Query(query) => keep(&mut query.body, kept),
+        _ => {}
+    }
+}
+
+fn reduce_whole(query: &mut Query, known: &Ctes) {
     let whole = is_empty(query, known);
     let within_set = matches!(query.body.as_ref(), SetExpr::SetOperation { .. });
     let done = reduce_body(&mut query.body, known, within_set);
@@ -204,7 +292,7 @@ fn reduce_select(select: &mut Select, within_set: bool) -> bool {
                 columns.push((names::of(expr), null_for(expr, &select.from)));
             }
             SelectItem::ExprWithAlias { expr, alias } => {
-                columns.push((alias.value.clone(), null_for(expr, &select.from)));
+                columns.push((fold(alias), null_for(expr, &select.from)));
             }
             SelectItem::Wildcard(_) => match all_columns(&select.from, None) {
                 Some(all) => columns.extend(all),
@@ -348,5 +436,19 @@ pub(super) fn reduce_in(expr: &mut Expr, known: &Ctes) {
         },
         _ => return,
     };
-    *expr = made;
+    // Where the parameters are null it is null, and where they are not as well.
+    let kept = all_null(parameters(expr).into_values());
+    *expr = match kept {
+        None => made,
+        Some(condition) => Expr::Case {
+            case_token: AttachedToken::empty(),
+            end_token: AttachedToken::empty(),
+            operand: None,
+            conditions: vec![CaseWhen {
+                condition,
+                result: made.clone(),
+            }],
+            else_result: Some(Box::new(made)),
+        },
+    };
 }

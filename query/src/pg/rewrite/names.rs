@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
+    Expr, Ident, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TrimWhereField,
 };
 
 use super::{Naming, fold, folded};
-use crate::pg::functions;
+use crate::pg::{functions, types};
 
 /// The columns of a select that have no name of their own yet: what they are
 /// called, and what they were.
@@ -99,38 +99,54 @@ pub(super) fn ident(name: &str) -> Ident {
 
 /// What PostgreSQL calls a column that was given no name.
 pub(super) fn of(expr: &Expr) -> String {
-    named(expr).unwrap_or_else(|| "?column?".to_owned())
+    named(expr).map_or_else(|| "?column?".to_owned(), |(name, _)| name)
 }
 
-fn named(expr: &Expr) -> Option<String> {
+/// The name, and whether it is one that a cast keeps.
+fn named(expr: &Expr) -> Option<(String, bool)> {
+    let kept = |name: &str| Some((name.to_owned(), true));
     match expr {
-        Expr::Identifier(name) => Some(fold(name)),
-        Expr::CompoundIdentifier(names) => names.last().map(fold),
+        Expr::Identifier(name) => Some((fold(name), true)),
+        Expr::CompoundIdentifier(names) => names.last().map(|n| (fold(n), true)),
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => named(inner),
         Expr::Cast {
             expr, data_type, ..
-        } => named(expr).or_else(|| {
-            let text = data_type.to_string().to_ascii_lowercase();
-            text.rsplit('.').next().map(str::to_owned)
-        }),
-        Expr::Function(function) => folded(&function.name).pop(),
-        Expr::Case { else_result, .. } => {
-            let other = else_result.as_deref().and_then(named);
-            Some(other.unwrap_or_else(|| "case".to_owned()))
-        }
+        } => match named(expr) {
+            Some((name, true)) => Some((name, true)),
+            _ => Some((type_name(&data_type.to_string()), false)),
+        },
+        Expr::Function(function) => folded(&function.name).pop().map(|name| (name, true)),
+        Expr::Case { else_result, .. } => match else_result.as_deref().and_then(named) {
+            Some((name, true)) => Some((name, true)),
+            _ => Some(("case".to_owned(), false)),
+        },
         Expr::Subquery(query) => match query.body.as_ref() {
             SetExpr::Select(select) => match select.projection.first()? {
                 SelectItem::UnnamedExpr(expr) => named(expr),
-                SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
+                SelectItem::ExprWithAlias { alias, .. } => Some((fold(alias), true)),
                 _ => None,
             },
             _ => None,
         },
-        Expr::Exists { .. } => Some("exists".to_owned()),
-        Expr::Array(_) => Some("array".to_owned()),
+        Expr::Exists { .. } => kept("exists"),
+        Expr::Array(_) => kept("array"),
         Expr::CompoundFieldAccess { root, .. } => named(root),
-        Expr::Extract { .. } => Some("extract".to_owned()),
-        Expr::Substring { .. } => Some("substring".to_owned()),
+        Expr::Extract { .. } => kept("extract"),
+        Expr::Substring { .. } => kept("substring"),
+        Expr::Trim { trim_where, .. } => kept(match trim_where {
+            Some(TrimWhereField::Leading) => "ltrim",
+            Some(TrimWhereField::Trailing) => "rtrim",
+            _ => "btrim",
+        }),
         _ => None,
+    }
+}
+
+/// PostgreSQL's own name for a type.
+fn type_name(written: &str) -> String {
+    let written = written.to_ascii_lowercase();
+    match types::named(&written) {
+        Some(t) => t.name.to_owned(),
+        None => written.rsplit('.').next().unwrap_or_default().to_owned(),
     }
 }

@@ -85,9 +85,10 @@ fn one_row(query: &mut Query) {
 /// Whether it speaks of a table that is not one of its own.
 fn depends(select: &Select, own: &BTreeSet<String>) -> bool {
     let found = visit_expressions(select, |expr| match expr {
-        Expr::CompoundIdentifier(parts) if parts.len() == 2 && !own.contains(&fold(&parts[0])) => {
-            ControlFlow::Break(())
-        }
+        Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+            [.., table, _] if !own.contains(&fold(table)) => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        },
         _ => ControlFlow::Continue(()),
     });
     found.is_break()

@@ -1,11 +1,13 @@
 //! Frills of names and operators.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArguments, Ident, ObjectName, Value, ValueWithSpan,
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
+    Value, ValueWithSpan,
 };
 
 use super::{call, folded, text};
 use crate::catalog::PG_CATALOG;
+use crate::pg::{PATTERN, REG_IN};
 
 /// Columns that hold the name of a function, `-` for none; PostgreSQL compares
 /// them with numbers.
@@ -56,11 +58,27 @@ pub(super) fn rewrite(expr: &mut Expr) {
                 compare(right, left);
             }
         }
+        Expr::Like {
+            pattern,
+            escape_char,
+            ..
+        }
+        | Expr::ILike {
+            pattern,
+            escape_char,
+            ..
+        } => {
+            // The engine knows the backslash alone.
+            if let Some(escape) = escape_char.take() {
+                let written = std::mem::replace(pattern.as_mut(), Expr::value(Value::Null));
+                **pattern = call(PATTERN, vec![written, Expr::Value(escape)]);
+            }
+        }
         _ => {}
     }
 }
 
-/// `typreceive <> 0`: with no function.
+/// `typreceive <> 0`: with no function; `typinput = 'array_in'::regproc`.
 fn compare(column: &Expr, number: &mut Expr) {
     let name = match column {
         Expr::Identifier(ident) => Some(ident),
@@ -70,8 +88,21 @@ fn compare(column: &Expr, number: &mut Expr) {
     let is_regproc = name.is_some_and(|n| REGPROC.contains(&n.value.as_str()));
     let is_zero =
         matches!(number, Expr::Value(ValueWithSpan { value: Value::Number(n, _), .. }) if n == "0");
-    if is_regproc && is_zero {
+    if !is_regproc {
+        return;
+    }
+    if is_zero {
         *number = text("-");
+    }
+    if let Expr::Function(function) = &*number
+        && folded(&function.name) == [REG_IN]
+        && let FunctionArguments::List(list) = &function.args
+        && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value)))) =
+            list.args.get(1)
+        && let Value::SingleQuotedString(name) = &value.value
+    {
+        let name = name.rsplit('.').next().unwrap_or_default();
+        *number = text(name);
     }
 }
 

@@ -70,6 +70,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Whether \\' is allowed in texts.",
     ),
     s(
+        "block_size",
+        "8192",
+        Rule::Fixed,
+        "PostgreSQL's own figure.",
+    ),
+    s(
         "bytea_output",
         "hex",
         Rule::OneOf(&["hex"]),
@@ -93,6 +99,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         Rule::Like("iso"),
         "How dates are written.",
     ),
+    s(
+        "default_table_access_method",
+        "heap",
+        Rule::Fixed,
+        "PostgreSQL's own word; tables are Parquet files.",
+    ),
+    s("default_tablespace", "", Rule::Fixed, "There are none."),
     s(
         "default_transaction_deferrable",
         "off",
