@@ -183,8 +183,26 @@ pub struct Token {
     /// SHA-256 of the secret, hexadecimal. The secret has 256 random bits, so
     /// that a fast hash is enough.
     pub secret_sha256: String,
+    /// What a PostgreSQL client has to prove that names this token as its user.
+    /// Tokens of older versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scram: Option<ScramVerifier>,
     /// Whether it was taken back.
     pub revoked: bool,
+}
+
+/// What SCRAM-SHA-256 keeps of a password: enough to check a proof, and not
+/// enough to make one. All bytes in hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScramVerifier {
+    /// Rounds of the hash.
+    pub iterations: u32,
+    /// The salt.
+    pub salt: String,
+    /// `H(HMAC(salted password, "Client Key"))`.
+    pub stored_key: String,
+    /// `HMAC(salted password, "Server Key")`.
+    pub server_key: String,
 }
 
 /// Who is asking: all that a door hands on after it has checked a token.

@@ -11,6 +11,7 @@ pub mod flags;
 pub mod kafka;
 pub mod keys;
 mod load;
+pub mod pg;
 pub mod s3;
 mod understand;
 mod understand_s3;
@@ -25,6 +26,7 @@ use cairn_schemas::AccountId;
 
 pub use kafka::Kafka;
 pub use load::{ConfigError, Origin, Override, Problem, Sources};
+pub use pg::Pg;
 pub use s3::S3;
 
 /// A text that must not be shown: neither in logs nor in error messages.
@@ -54,6 +56,8 @@ impl fmt::Debug for Secret {
 pub struct Settings {
     /// `[server]`: the HTTP door.
     pub server: Server,
+    /// `[pg]`: the door for PostgreSQL's clients.
+    pub pg: Pg,
     /// `[data]`: where everything lies.
     pub data: Data,
     /// `[store]`: where tables lie, if not in the data folder.

@@ -7,6 +7,7 @@ use super::{Role, S3, Settings};
 /// Adds every contradiction to `problems`.
 pub(super) fn check(settings: &Settings, problems: &mut Vec<Problem>) {
     check_server(settings, problems);
+    check_pg(settings, problems);
     check_s3(&settings.s3, problems);
     check_kafka(settings, problems);
     if settings.history.vacuum_grace < settings.query.timeout {
@@ -36,6 +37,23 @@ fn check_server(settings: &Settings, problems: &mut Vec<Problem>) {
         problems.push(Problem::Together(format!(
             "server.max_event_bytes ({}) is more than server.max_body_bytes ({}): such an event could never arrive",
             server.max_event_bytes, server.max_body_bytes
+        )));
+    }
+}
+
+fn check_pg(settings: &Settings, problems: &mut Vec<Problem>) {
+    let pg = &settings.pg;
+    if pg.tls_cert.is_some() != pg.tls_key.is_some() {
+        problems.push(Problem::Together(
+            "pg.tls_cert and pg.tls_key go together: give both, or neither".to_owned(),
+        ));
+    }
+    let Some(listen) = pg.listen else {
+        return;
+    };
+    if !listen.ip().is_loopback() && pg.tls_cert.is_none() && !pg.allow_plaintext {
+        problems.push(Problem::Together(format!(
+            "pg.listen = {listen} can be reached from other machines, and without TLS audit events would travel in the clear;              give pg.tls_cert and pg.tls_key, listen on 127.0.0.1, or, where the network itself is closed, say --pg-allow-plaintext (pg.allow_plaintext = true)"
         )));
     }
 }

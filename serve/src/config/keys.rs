@@ -2,6 +2,7 @@
 //! the environment, the flags and the reference page are all held to it.
 
 mod kafka;
+mod pg;
 mod s3;
 
 use std::path::PathBuf;
@@ -47,6 +48,7 @@ pub const COMMON: &[&str] = &[
     "data.dir",
     "store.url",
     "server.listen",
+    "pg.listen",
     "server.role",
     "kafka.brokers",
     "kafka.topics",
@@ -86,8 +88,9 @@ const fn key(
 }
 
 /// Every setting.
-pub const KEYS: &[Key] =
-    &joined::<{ OWN.len() + kafka::KAFKA.len() + s3::S3.len() }>(&[OWN, kafka::KAFKA, s3::S3]);
+pub const KEYS: &[Key] = &joined::<
+    { OWN.len() + pg::PG.len() + kafka::KAFKA.len() + s3::S3.len() },
+>(&[OWN, pg::PG, kafka::KAFKA, s3::S3]);
 
 const fn joined<const N: usize>(lists: &[&[Key]]) -> [Key; N] {
     let mut all = [OWN[0]; N];

@@ -87,6 +87,7 @@ fn a_bare_boolean_flag_means_true_and_takes_no_neighbour() {
 /// Flags that are typed so often that they have no section in their names.
 const SHORT: &[&str] = &[
     "listen",
+    "pg",
     "allow-plaintext",
     "data",
     "store",
@@ -187,6 +188,7 @@ fn values_beyond_their_bounds_are_refused() {
         ("history.commit_interval", "-1", "from 100ms to 1h"),
         ("server.max_body_bytes", "64MiX", "from 1KiB to 4GiB"),
         ("server.listen", "7070", "ADDRESS:PORT"),
+        ("pg.listen", "7432", "off switches the door off"),
         ("server.allow_plaintext", "perhaps", "true or false"),
         ("s3.endpoint", "minio:9000", "https://"),
         ("s3.credentials", "anybody", "static, environment, profile"),
@@ -280,6 +282,31 @@ fn a_public_address_needs_to_be_meant() {
     for listen in ["127.0.0.1:0", "[::1]:7070", "localhost:7070"] {
         Settings::load(&file(&format!("[server]\nlisten = \"{listen}\"\n"))).unwrap();
     }
+}
+
+#[test]
+fn postgresql_on_a_public_address_needs_tls() {
+    for more in ["", "tls_cert = \"c.pem\"", "tls_key = \"k.pem\""] {
+        let text = format!("[pg]\nlisten = \"0.0.0.0:7432\"\n{more}\n");
+        let message = refusal(&file(&text));
+        assert!(message.contains("pg.tls_cert"), "{message}");
+    }
+    for more in [
+        "tls_cert = \"c.pem\"\ntls_key = \"k.pem\"",
+        "allow_plaintext = true",
+    ] {
+        let text = format!("[pg]\nlisten = \"0.0.0.0:7432\"\n{more}\n");
+        Settings::load(&file(&text)).unwrap();
+    }
+}
+
+#[test]
+fn postgresql_can_be_switched_off() {
+    for off in ["off", ""] {
+        let text = format!("[pg]\nlisten = \"{off}\"\n");
+        assert_eq!(Settings::load(&file(&text)).unwrap().pg.listen, None);
+    }
+    assert_eq!(parsed(&["serve", "--pg", "off"]).pg.listen, None);
 }
 
 #[test]

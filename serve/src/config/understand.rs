@@ -24,6 +24,17 @@ pub(super) fn address(v: &Given) -> Result<SocketAddr, Allowed> {
     text.parse().map_err(|_| allowed())
 }
 
+/// The same, or nothing for a door that is switched off.
+pub(super) fn address_or_off(v: &Given) -> Result<Option<SocketAddr>, Allowed> {
+    match v {
+        Given::Text(text) if matches!(text.trim(), "" | "off") => Ok(None),
+        other => match address(other) {
+            Ok(address) => Ok(Some(address)),
+            Err(allowed) => Err(format!("{allowed}; off switches the door off")),
+        },
+    }
+}
+
 pub(super) fn account(v: &Given) -> Result<AccountId, Allowed> {
     let allowed = || "use an account id: 12 to 16 digits, in quotes".to_owned();
     match v {

@@ -5,6 +5,7 @@
 //! - [`doors`]: the listening socket
 //! - [`http`]: every call
 //! - [`asking`]: what holds for every query, whatever its door
+//! - [`pg`]: PostgreSQL's clients; [`scram`], [`tls`]: how they are known
 //! - [`room`]: memory for bodies on their way in
 //! - [`node`], [`kafka`]: the log's name, and where events come from beside HTTP
 //! - [`registry`], [`trails`]: accounts, tokens, trails
@@ -30,15 +31,18 @@ pub mod metrics;
 pub mod node;
 mod observing;
 pub(crate) mod opening;
+pub mod pg;
 pub mod registry;
 pub mod rejected;
 pub mod reload;
 pub mod room;
+pub mod scram;
 pub mod spill;
 pub mod start;
 pub mod stores;
 pub mod system_tables;
 mod tables;
+pub mod tls;
 pub mod trails;
 pub mod watermarks;
 

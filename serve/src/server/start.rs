@@ -18,6 +18,7 @@ use super::ambient::{SystemClock, SystemIds};
 use super::app::{Ambient, App, Background, Shared};
 use super::audit::{Act, Caller};
 use super::http::router;
+use super::pg;
 use super::stores::object_settings;
 use super::{doors, kafka, maintenance, rejected, reload};
 use crate::config::Settings;
@@ -44,7 +45,11 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
             "cannot listen on {listen}: choose another address with --listen, or stop what uses it"
         )
     })?;
-    let address = listener.local_addr()?;
+    let pg = listen_pg(&settings).await?;
+    let addresses = Addresses {
+        http: listener.local_addr()?,
+        pg: pg.as_ref().map(TcpListener::local_addr).transpose()?,
+    };
     let settings = Settings {
         data: crate::config::Data { dir: dir.clone() },
         ..settings
@@ -59,8 +64,38 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let (app, background) = App::start(settings, ambient).await?;
     catch_up(&app).await;
     let token = first_token(&app, &dir).await?;
-    announce(address, &dir, &token)?;
-    serve(app, background, listener).await
+    let pg = pg
+        .map(|listener| {
+            let door = pg::Door::new(Arc::clone(&app), Arc::new(SystemIds), &app.settings.pg);
+            anyhow::Ok((door?, listener))
+        })
+        .transpose()?;
+    announce(addresses, &dir, &token)?;
+    serve(app, background, listener, pg).await
+}
+
+/// Where the doors are.
+#[derive(Clone, Copy, Debug)]
+struct Addresses {
+    http: std::net::SocketAddr,
+    pg: Option<std::net::SocketAddr>,
+}
+
+/// The socket for PostgreSQL's clients, where there is to be one. A process
+/// that answers no questions needs none.
+async fn listen_pg(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = settings.pg.listen else {
+        return Ok(None);
+    };
+    if settings.server.role == crate::config::Role::Ingest {
+        return Ok(None);
+    }
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "cannot listen on {address} for PostgreSQL's clients: choose another address with --pg, or --pg off, or stop what uses it"
+        )
+    })?;
+    Ok(Some(listener))
 }
 
 /// Waits until what was acknowledged before the last end can be seen again: an
@@ -84,6 +119,7 @@ async fn serve(
     app: Shared,
     mut background: Background,
     listener: TcpListener,
+    pg: Option<(pg::Door, TcpListener)>,
 ) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let tidy = tokio::spawn(maintenance::tidy(Arc::clone(&app), stop.clone()));
@@ -98,6 +134,7 @@ async fn serve(
         stop.clone(),
         DOORS_GRACE,
     ));
+    let pg = pg.map(|(door, listener)| tokio::spawn(door.serve(listener, stop.clone())));
     let (mut term, mut int) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
@@ -111,6 +148,9 @@ async fn serve(
     stop.cancel();
     // First the doors, so that nothing more is acknowledged; then the rest.
     doors.await?;
+    if let Some(pg) = pg {
+        pg.await?;
+    }
     doors_closed.cancel();
     if tokio::time::timeout(LAST_EVENTS, rejected).await.is_err() {
         tracing::warn!("the last refused calls were not recorded in time");
@@ -282,11 +322,15 @@ fn write_token(dir: &Path, path: &Path, text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn announce(address: std::net::SocketAddr, dir: &Path, token: &FirstToken) -> anyhow::Result<()> {
+fn announce(addresses: Addresses, dir: &Path, token: &FirstToken) -> anyhow::Result<()> {
+    let address = addresses.http;
     tracing::info!(address = %address, data = %dir.display(), "cairn is ready");
     let mut out = std::io::stdout().lock();
     writeln!(out, "cairn is ready")?;
     writeln!(out, "  address              http://{address}")?;
+    if let Some(pg) = addresses.pg {
+        writeln!(out, "  postgresql           {pg}, database cairn")?;
+    }
     writeln!(out, "  data                 {}", dir.display())?;
     match token {
         FirstToken::Here(path) => writeln!(out, "  administrator token  {}", path.display())?,

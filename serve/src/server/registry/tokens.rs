@@ -1,6 +1,9 @@
 //! Tokens: made, revoked, recognised.
 
+use cairn_schemas::control::ScramVerifier;
+
 use super::*;
+use crate::server::scram;
 
 /// A first administrator's token that opens nothing yet.
 #[derive(Debug)]
@@ -28,6 +31,7 @@ impl Registry {
         let _one_at_a_time = self.changing.lock().await;
         let id = TokenId::new(&self.ids.hex128()[..16])?;
         let secret = self.ids.hex128() + &self.ids.hex128();
+        let text = format!("{TOKEN_PREFIX}{id}_{secret}");
         let doc = Token {
             version: 1,
             at: self.clock.now(),
@@ -37,11 +41,12 @@ impl Registry {
             role,
             accounts,
             secret_sha256: hex::encode(Sha256::digest(&secret)),
+            scram: Some(scram::verifier(id.as_str(), &text)),
             revoked: false,
         };
         self.put(ControlKind::Token, id.as_str(), 1, &doc).await?;
         self.inner.write().tokens.insert(id.clone(), doc.clone());
-        Ok((doc, format!("{TOKEN_PREFIX}{id}_{secret}")))
+        Ok((doc, text))
     }
 
     /// A new text for the first administrator's token, which opens nothing yet.
@@ -76,6 +81,7 @@ impl Registry {
             role: Role::Admin,
             accounts: Among::All,
             secret_sha256: hex::encode(Sha256::digest(secret)),
+            scram: Some(scram::verifier(FIRST_TOKEN, &first.text)),
             revoked: false,
         };
         match self
@@ -147,6 +153,11 @@ impl Registry {
         self.inner.read().tokens.contains_key(&id).then_some(id)
     }
 
+    /// Whether there is or was a token of this id.
+    pub fn has_token(&self, id: &TokenId) -> bool {
+        self.inner.read().tokens.contains_key(id)
+    }
+
     /// The principal whose token `text` is. `None` for anything else, without a
     /// hint at what was wrong with it.
     pub fn authenticate(&self, text: &str) -> Option<Principal> {
@@ -160,10 +171,31 @@ impl Registry {
             .as_bytes()
             .ct_eq(given.as_bytes())
             .into();
-        (equal && !token.revoked).then(|| Principal {
-            id: token.id.to_string(),
-            role: token.role,
-            accounts: token.accounts.clone(),
-        })
+        principal_of(token).filter(|_| equal)
     }
+
+    /// What a client has to prove that names `id`, and who it is then. For an
+    /// id that no token has, or whose token cannot be used, there is a verifier
+    /// that looks the same, and nobody behind it.
+    pub fn challenge(&self, id: &TokenId) -> (ScramVerifier, Option<Principal>) {
+        let inner = self.inner.read();
+        let token = inner.tokens.get(id);
+        match token.and_then(|t| Some((t, t.scram.clone()?))) {
+            Some((token, verifier)) => (verifier, principal_of(token)),
+            None => {
+                let mut noise = [0; 32];
+                self.ids.fill(&mut noise);
+                (scram::decoy(id.as_str(), &noise), None)
+            }
+        }
+    }
+}
+
+/// Whoever holds `token`, if it is valid.
+fn principal_of(token: &Token) -> Option<Principal> {
+    (!token.revoked).then(|| Principal {
+        id: token.id.to_string(),
+        role: token.role,
+        accounts: token.accounts.clone(),
+    })
 }

@@ -1,0 +1,510 @@
+//! The extended protocol: statements that are prepared, portals that are read
+//! in parts.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use cairn_query::Param;
+use pgwire::api::Type;
+use pgwire::messages::PgWireBackendMessage as Back;
+use pgwire::messages::data::{NoData, ParameterDescription};
+use pgwire::messages::extendedquery::{
+    BindComplete, CloseComplete, ParseComplete, PortalSuspended,
+};
+use pgwire::messages::response::EmptyQueryResponse;
+use tokio::sync::OnceCell;
+
+use super::error::{PgError, state};
+use super::frontend::{Bind, Target};
+use super::run::{Begun, Running, asked};
+use super::session::{Fail, Session, Transaction};
+use super::statement::{self, Command, Piece};
+use super::types::{self, Column};
+use super::values;
+use crate::server::asking;
+
+/// How many prepared statements and how many portals a session may have.
+const STATEMENTS: usize = 1000;
+const PORTALS: usize = 64;
+
+/// A statement that a client can run any number of times. Each time it is read,
+/// judged and planned anew: what a token may see changes over time.
+#[derive(Debug)]
+pub(super) struct Statement {
+    pub(super) piece: Piece,
+    pub(super) command: Command,
+    /// The types that the client named for its parameters.
+    given: Vec<Option<Type>>,
+    known: OnceCell<Known>,
+}
+
+/// What the engine says of it.
+#[derive(Debug)]
+pub(super) struct Known {
+    parameters: Vec<Type>,
+    /// `None` where it has no rows.
+    schema: Option<SchemaRef>,
+}
+
+impl Statement {
+    pub(super) fn new(piece: Piece, command: Command, given: Vec<Option<Type>>) -> Self {
+        Self {
+            piece,
+            command,
+            given,
+            known: OnceCell::new(),
+        }
+    }
+
+    /// The question in it, and how many characters stand before that.
+    pub(super) fn question(&self) -> Option<(String, usize)> {
+        match &self.command {
+            Command::Ask => Some((self.piece.text.clone(), self.piece.before)),
+            Command::Declare { query, .. } => {
+                Some(self.piece.part(*query, self.piece.text.len()))
+            }
+            _ => None,
+        }
+    }
+
+    /// The types of its parameters, as far as client and engine tell.
+    fn kinds(&self) -> Vec<Option<Type>> {
+        let known = self.known.get().map_or(&[][..], |k| &k.parameters);
+        let count = known.len().max(self.given.len());
+        (0..count)
+            .map(|at| {
+                let given = self.given.get(at).cloned().flatten();
+                given.or_else(|| known.get(at).cloned())
+            })
+            .collect()
+    }
+}
+
+/// A statement with the values of its parameters.
+#[derive(Debug)]
+pub(super) struct Portal {
+    statement: Arc<Statement>,
+    params: Vec<Param>,
+    /// The formats of its columns, as the client asked for them.
+    codes: Vec<i16>,
+    state: Reading,
+}
+
+/// How far a portal was read.
+#[derive(Debug)]
+enum Reading {
+    /// Not at all.
+    Ready,
+    /// To some row.
+    Open(Box<Running>),
+    /// To the end.
+    Done(Vec<Column>),
+}
+
+pub(super) fn no_cursor(name: &str) -> PgError {
+    let what = match name {
+        "" => "the unnamed portal does not exist".to_owned(),
+        name => format!("portal or cursor \"{name}\" does not exist"),
+    };
+    PgError::new(state::NO_CURSOR, what)
+}
+
+fn no_statement(name: &str) -> PgError {
+    let what = match name {
+        "" => "unnamed prepared statement does not exist".to_owned(),
+        name => format!("prepared statement \"{name}\" does not exist"),
+    };
+    PgError::new(state::NO_STATEMENT, what)
+}
+
+/// The one column that SHOW gives, or the two of SHOW ALL.
+pub(super) fn shown_schema(name: Option<&str>) -> SchemaRef {
+    let names = match name {
+        Some(name) => vec![name],
+        None => vec!["name", "setting", "description"],
+    };
+    let fields: Vec<Field> = names
+        .into_iter()
+        .map(|name| Field::new(name, DataType::Utf8, true))
+        .collect();
+    Arc::new(Schema::new(fields))
+}
+
+impl Session {
+    pub(super) async fn parse(
+        &mut self,
+        name: String,
+        sql: &str,
+        oids: &[u32],
+    ) -> Result<(), Fail> {
+        let mut pieces = statement::split(sql);
+        if pieces.len() > 1 {
+            return Err(PgError::new(
+                state::SYNTAX,
+                "cannot insert multiple commands into a prepared statement",
+            )
+            .into());
+        }
+        let Some(piece) = pieces.pop() else {
+            return Err(PgError::new(state::INTERNAL, "there is no statement").into());
+        };
+        let command = statement::command(&piece)?;
+        self.may_run(&command)?;
+        if name.is_empty() {
+            self.statements.remove("");
+        } else if self.statements.contains_key(&name) {
+            return Err(PgError::new(
+                state::DUPLICATE_STATEMENT,
+                format!("prepared statement \"{name}\" already exists"),
+            )
+            .into());
+        }
+        if self.statements.len() >= STATEMENTS {
+            return Err(PgError::new(
+                state::TOO_MUCH,
+                format!("a session has at most {STATEMENTS} prepared statements"),
+            )
+            .hint("DEALLOCATE those that are not needed")
+            .into());
+        }
+        let given = oids.iter().map(|oid| statement::parameter_type(*oid)).collect();
+        let statement = Arc::new(Statement::new(piece, command, given));
+        // One that is to stay has to be right. The unnamed one is planned when
+        // it is described or run, and then once.
+        if !name.is_empty() {
+            self.known(&statement).await?;
+        }
+        self.statements.insert(name, statement);
+        Ok(self.wire.put(Back::ParseComplete(ParseComplete::new()))?)
+    }
+
+    /// What is known of a statement before it is run.
+    async fn known<'a>(&mut self, statement: &'a Statement) -> Result<&'a Known, Fail> {
+        if let Some(known) = statement.known.get() {
+            return Ok(known);
+        }
+        let mut known = Known {
+            parameters: Vec::new(),
+            schema: None,
+        };
+        if let Some((sql, before)) = statement.question() {
+            let (app, asker) = (Arc::clone(&self.app), self.asker.clone());
+            let preparing = asking::prepare(&app, &asker, &sql);
+            let prepared = self.unless_stopped(preparing).await?;
+            let prepared = prepared.map_err(|e| asked(&e, &sql, before))?;
+            known.parameters = prepared.parameters.iter().map(types::of_parameter).collect();
+            if statement.command.is_question() {
+                known.schema = Some(prepared.schema);
+            }
+        }
+        if let Command::Show(name) = &statement.command {
+            let name = name.as_deref().map(|n| self.parameters.show(n)).transpose()?;
+            known.schema = Some(shown_schema(name.as_ref().map(|(n, _)| n.as_str())));
+        }
+        Ok(statement.known.get_or_init(async || known).await)
+    }
+
+    pub(super) async fn bind(&mut self, bind: Bind) -> Result<(), Fail> {
+        let statement = self.statements.get(&bind.statement).cloned();
+        let statement = statement.ok_or_else(|| no_statement(&bind.statement))?;
+        self.may_run(&statement.command)?;
+        if bind.portal.is_empty() {
+            self.portals.remove("");
+        } else if self.portals.contains_key(&bind.portal) {
+            return Err(duplicate_cursor(&bind.portal).into());
+        }
+        if self.portals.len() >= PORTALS {
+            return Err(too_many_portals().into());
+        }
+        let count = bind.values.len();
+        let formats = types::formats(&bind.formats, count, "parameter")?;
+        let untyped = |at: usize| statement.given.get(at).cloned().flatten().is_none();
+        if (0..count).any(|at| formats[at] == types::Format::Binary && untyped(at)) {
+            self.known(&statement).await?;
+        }
+        let kinds = statement.kinds();
+        if let Some(known) = statement.known.get()
+            && known.parameters.len() != count
+        {
+            return Err(PgError::protocol(format!(
+                "bind message supplies {count} parameters, but prepared statement \"{}\" requires {}",
+                bind.statement,
+                known.parameters.len()
+            ))
+            .into());
+        }
+        let params = bind
+            .values
+            .into_iter()
+            .zip(formats)
+            .enumerate()
+            .map(|(at, (value, format))| {
+                let kind = kinds.get(at).cloned().flatten();
+                values::param(at + 1, value, format, kind.as_ref())
+            })
+            .collect::<Result<Vec<_>, PgError>>()?;
+        let portal = Portal {
+            statement,
+            params,
+            codes: bind.results,
+            state: Reading::Ready,
+        };
+        self.portals.insert(bind.portal, portal);
+        Ok(self.wire.put(Back::BindComplete(BindComplete::new()))?)
+    }
+
+    pub(super) async fn describe(&mut self, target: Target, name: &str) -> Result<(), Fail> {
+        let columns = match target {
+            Target::Statement => {
+                let statement = self.statements.get(name).cloned();
+                let statement = statement.ok_or_else(|| no_statement(name))?;
+                self.may_run(&statement.command)?;
+                let known = self.known(&statement).await?;
+                let schema = known.schema.clone();
+                let oids = (0..known.parameters.len())
+                    .map(|at| {
+                        let given = statement.given.get(at).cloned().flatten();
+                        given.unwrap_or_else(|| known.parameters[at].clone()).oid()
+                    })
+                    .collect();
+                self.wire.put(Back::ParameterDescription(ParameterDescription::new(oids)))?;
+                match (&statement.command, schema) {
+                    (Command::Fetch { name, skip: false, .. }, _) => {
+                        Some(self.cursor_columns(name, &[]).await?)
+                    }
+                    (_, Some(schema)) => Some(types::columns(&schema, &[])?),
+                    _ => None,
+                }
+            }
+            Target::Portal => self.portal_columns(name).await?,
+        };
+        match columns {
+            Some(columns) => self.wire.put(Back::RowDescription(types::description(&columns)))?,
+            None => self.wire.put(Back::NoData(NoData::new()))?,
+        }
+        Ok(())
+    }
+
+    /// The columns of a portal. One that asks the engine begins to run: it is
+    /// planned once, and what it gives is what was described.
+    async fn portal_columns(&mut self, name: &str) -> Result<Option<Vec<Column>>, Fail> {
+        let portal = self.portals.get(name).ok_or_else(|| no_cursor(name))?;
+        match &portal.state {
+            Reading::Open(running) => return Ok(Some(running.columns.clone())),
+            Reading::Done(columns) => return Ok(Some(columns.clone())),
+            Reading::Ready => {}
+        }
+        let (statement, codes) = (Arc::clone(&portal.statement), portal.codes.clone());
+        match &statement.command {
+            Command::Ask | Command::Show(_) => {
+                let running = self.open(name).await?;
+                Ok(Some(running.columns.clone()))
+            }
+            Command::Fetch { name, skip: false, .. } => {
+                Ok(Some(self.cursor_columns(name, &codes).await?))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The portal's rows, which begin to be read with this.
+    async fn open(&mut self, name: &str) -> Result<&mut Running, Fail> {
+        let portal = self.portals.get_mut(name).ok_or_else(|| no_cursor(name))?;
+        if matches!(portal.state, Reading::Ready) {
+            let statement = Arc::clone(&portal.statement);
+            let params = std::mem::take(&mut portal.params);
+            let codes = portal.codes.clone();
+            let running = self.begin_rows(&statement, params, &codes).await?;
+            let portal = self.portals.get_mut(name).ok_or_else(|| no_cursor(name))?;
+            portal.state = Reading::Open(running);
+        }
+        match self.portals.get_mut(name).map(|p| &mut p.state) {
+            Some(Reading::Open(running)) => Ok(running),
+            _ => Err(no_cursor(name).into()),
+        }
+    }
+
+    /// The columns of a cursor, in the formats that its reader wants.
+    pub(super) async fn cursor_columns(
+        &mut self,
+        name: &str,
+        codes: &[i16],
+    ) -> Result<Vec<Column>, Fail> {
+        let portal = self.portals.get_mut(name).ok_or_else(|| no_cursor(name))?;
+        if let Reading::Done(columns) = &mut portal.state {
+            types::reformat(columns, codes)?;
+            return Ok(columns.clone());
+        }
+        let running = self.open(name).await?;
+        running.reformat(codes)?;
+        Ok(running.columns.clone())
+    }
+
+    pub(super) async fn execute(&mut self, name: &str, rows: usize) -> Result<(), Fail> {
+        let portal = self.portals.get(name).ok_or_else(|| no_cursor(name))?;
+        let statement = Arc::clone(&portal.statement);
+        self.may_run(&statement.command)?;
+        if self.stop.soon.is_cancelled() {
+            return Err(PgError::stopping().into());
+        }
+        if matches!(statement.command, Command::Ask | Command::Show(_)) {
+            return self.execute_rows(name, rows).await;
+        }
+        let (params, codes) = match self.portals.get_mut(name) {
+            Some(portal) => (std::mem::take(&mut portal.params), portal.codes.clone()),
+            None => return Err(no_cursor(name).into()),
+        };
+        match self.begin(&statement, params, &codes).await? {
+            Begun::Empty => {
+                let empty = EmptyQueryResponse::new();
+                Ok(self.wire.put(Back::EmptyQueryResponse(empty))?)
+            }
+            Begun::Done(tag) => self.complete(tag),
+            Begun::Cursor { name, rows, skip } => {
+                if !skip {
+                    self.cursor_columns(&name, &codes).await?;
+                }
+                let tag = self.fetch(&name, rows, skip).await?;
+                self.complete(tag)
+            }
+            Begun::Copy(mut running, form) => {
+                let tag = self.copy(&mut running, &form).await?;
+                self.complete(tag)
+            }
+            Begun::Rows(_) => Ok(()),
+        }
+    }
+
+    async fn execute_rows(&mut self, name: &str, rows: usize) -> Result<(), Fail> {
+        let most = (rows > 0).then_some(rows as u64);
+        let Some((running, sent)) = self.read(name, most).await? else {
+            // All was read before: there are no more rows.
+            return self.complete("SELECT 0");
+        };
+        if sent.more {
+            let portal = self.portals.get_mut(name).ok_or_else(|| no_cursor(name))?;
+            portal.state = Reading::Open(running);
+            return Ok(self.wire.put(Back::PortalSuspended(PortalSuspended::new()))?);
+        }
+        let tag = running.tag(sent.rows);
+        self.done(name, running.columns);
+        self.complete(tag)
+    }
+
+    /// Sends up to `most` rows of a portal. It is taken out while it is read:
+    /// if that fails, it is gone, and what it held is free.
+    async fn read(
+        &mut self,
+        name: &str,
+        most: Option<u64>,
+    ) -> Result<Option<(Box<Running>, super::run::Sent)>, Fail> {
+        if let Some(Reading::Done(_)) = self.portals.get(name).map(|p| &p.state) {
+            return Ok(None);
+        }
+        self.open(name).await?;
+        let portal = self.portals.get_mut(name).ok_or_else(|| no_cursor(name))?;
+        let state = std::mem::replace(&mut portal.state, Reading::Done(Vec::new()));
+        let Reading::Open(mut running) = state else {
+            return Ok(None);
+        };
+        let sent = self.send(&mut running, most).await?;
+        Ok(Some((running, sent)))
+    }
+
+    fn done(&mut self, name: &str, columns: Vec<Column>) {
+        if let Some(portal) = self.portals.get_mut(name) {
+            portal.state = Reading::Done(columns);
+        }
+    }
+
+    /// DECLARE: a portal that statements read.
+    pub(super) fn declare(
+        &mut self,
+        name: &str,
+        statement: &Statement,
+        params: Vec<Param>,
+    ) -> Result<(), Fail> {
+        if self.transaction == Transaction::None {
+            return Err(PgError::new(
+                state::NO_TRANSACTION,
+                "DECLARE CURSOR can only be used in transaction blocks",
+            )
+            .into());
+        }
+        if self.portals.contains_key(name) {
+            return Err(duplicate_cursor(name).into());
+        }
+        if self.portals.len() >= PORTALS {
+            return Err(too_many_portals().into());
+        }
+        let Some((sql, before)) = statement.question() else {
+            return Err(PgError::new(state::INTERNAL, "a cursor without a question").into());
+        };
+        let mut inner = statement::split(&sql);
+        let Some(mut piece) = inner.pop().filter(|_| inner.is_empty()) else {
+            return Err(PgError::new(state::SYNTAX, "a cursor is over one statement").into());
+        };
+        piece.before += before;
+        let statement = Statement::new(piece, Command::Ask, statement.given.clone());
+        let portal = Portal {
+            statement: Arc::new(statement),
+            params,
+            codes: Vec::new(),
+            state: Reading::Ready,
+        };
+        self.portals.insert(name.to_owned(), portal);
+        Ok(())
+    }
+
+    /// FETCH and MOVE: the tag.
+    pub(super) async fn fetch(
+        &mut self,
+        name: &str,
+        rows: Option<usize>,
+        skip: bool,
+    ) -> Result<String, Fail> {
+        let what = if skip { "MOVE" } else { "FETCH" };
+        if let Some(Portal { state: Reading::Open(running), .. }) = self.portals.get_mut(name) {
+            running.silent = skip;
+        } else if skip {
+            self.open(name).await?.silent = true;
+        }
+        if rows == Some(0) {
+            return Ok(format!("{what} 0"));
+        }
+        let read = self.read(name, rows.map(|n| n as u64)).await?;
+        let Some((mut running, sent)) = read else {
+            return Ok(format!("{what} 0"));
+        };
+        running.silent = false;
+        match self.portals.get_mut(name) {
+            Some(portal) if sent.more => portal.state = Reading::Open(running),
+            _ => self.done(name, running.columns),
+        }
+        Ok(format!("{what} {}", sent.rows))
+    }
+
+    pub(super) fn close(&mut self, target: Target, name: &str) -> Result<(), Fail> {
+        // What is not there is closed already, as in PostgreSQL.
+        match target {
+            Target::Statement => drop(self.statements.remove(name)),
+            Target::Portal => drop(self.portals.remove(name)),
+        }
+        Ok(self.wire.put(Back::CloseComplete(CloseComplete::new()))?)
+    }
+}
+
+fn duplicate_cursor(name: &str) -> PgError {
+    PgError::new(
+        state::DUPLICATE_CURSOR,
+        format!("cursor \"{name}\" already exists"),
+    )
+}
+
+fn too_many_portals() -> PgError {
+    PgError::new(
+        state::TOO_MUCH,
+        format!("a session has at most {PORTALS} portals and cursors"),
+    )
+    .hint("close those that are not needed")
+}
