@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -50,6 +51,8 @@ def clean_environment(extra=None):
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         env.pop(name, None)
         env.pop(name.upper(), None)
+    # Any free port: many servers run at a time.
+    env["CAIRN_PG_LISTEN"] = "127.0.0.1:0"
     env.update(extra or {})
     return env
 
@@ -146,6 +149,11 @@ class Cairn:
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pg_port(self):
+        """Where PostgreSQL's clients connect, in the life that runs now."""
+        return int(re.findall(r"^  postgresql +127\.0\.0\.1:(\d+)", self.log(), re.M)[-1])
 
     @property
     def admin(self):
