@@ -88,9 +88,13 @@ const fn key(
 }
 
 /// Every setting.
-pub const KEYS: &[Key] = &joined::<
-    { OWN.len() + pg::PG.len() + kafka::KAFKA.len() + s3::S3.len() },
->(&[OWN, pg::PG, kafka::KAFKA, s3::S3]);
+pub const KEYS: &[Key] =
+    &joined::<{ OWN.len() + pg::PG.len() + kafka::KAFKA.len() + s3::S3.len() }>(&[
+        OWN,
+        pg::PG,
+        kafka::KAFKA,
+        s3::S3,
+    ]);
 
 const fn joined<const N: usize>(lists: &[&[Key]]) -> [Key; N] {
     let mut all = [OWN[0]; N];

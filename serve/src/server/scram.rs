@@ -126,10 +126,16 @@ pub fn begin(
         // The client could have bound, and believes that the server cannot:
         // somebody in between took the offer away.
         ("y", false, Some(_)) => {
-            return Err(ScramError::Malformed("the offer of channel binding was lost"));
+            return Err(ScramError::Malformed(
+                "the offer of channel binding was lost",
+            ));
         }
         ("p=tls-server-end-point", true, Some(hash)) => bound.extend(hash),
-        _ => return Err(ScramError::Malformed("the channel binding is not supported")),
+        _ => {
+            return Err(ScramError::Malformed(
+                "the channel binding is not supported",
+            ));
+        }
     }
     let mut parts = bare.split(',');
     let named = parts.next().is_some_and(|n| n.starts_with("n="));

@@ -62,7 +62,13 @@ fn message(out: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) {
 fn header(form: &CopyForm, columns: &[Column], out: &mut BytesMut) {
     let mut first = true;
     for column in columns {
-        field(form, first, Some(column.name.as_bytes()), columns.len(), out);
+        field(
+            form,
+            first,
+            Some(column.name.as_bytes()),
+            columns.len(),
+            out,
+        );
         first = false;
     }
     out.put_u8(b'\n');

@@ -101,7 +101,13 @@ impl Door {
                     continue;
                 }
             };
-            connections.spawn(connection(Arc::clone(&door), stream, peer, place, stop.clone()));
+            connections.spawn(connection(
+                Arc::clone(&door),
+                stream,
+                peer,
+                place,
+                stop.clone(),
+            ));
             // Of those that are over, nothing is kept.
             while connections.try_join_next().is_some() {}
         }
@@ -145,9 +151,16 @@ async fn connection(
                 registered,
                 place,
             } = *entered;
-            Session::new(Arc::clone(&door.app), wire, asker, parameters, registered, stop)
-                .run()
-                .await;
+            Session::new(
+                Arc::clone(&door.app),
+                wire,
+                asker,
+                parameters,
+                registered,
+                stop,
+            )
+            .run()
+            .await;
             drop(place);
         }
         Ok(Ok(None)) => {}

@@ -13,8 +13,6 @@ pub(super) enum Severity {
     Fatal,
     /// Nothing; the client is told.
     Warning,
-    /// Nothing.
-    Notice,
 }
 
 impl Severity {
@@ -23,14 +21,12 @@ impl Severity {
             Self::Error => "ERROR",
             Self::Fatal => "FATAL",
             Self::Warning => "WARNING",
-            Self::Notice => "NOTICE",
         }
     }
 }
 
 /// The codes in use, by PostgreSQL's names for them.
 pub(super) mod state {
-    pub(in super::super) const WARNING: &str = "01000";
     pub(in super::super) const PROTOCOL_VIOLATION: &str = "08P01";
     pub(in super::super) const FEATURE_NOT_SUPPORTED: &str = "0A000";
     pub(in super::super) const BAD_TEXT: &str = "22021";
@@ -70,7 +66,6 @@ pub(super) struct PgError {
     pub(super) severity: Severity,
     pub(super) code: &'static str,
     pub(super) message: String,
-    pub(super) detail: Option<String>,
     pub(super) hint: Option<String>,
     /// In characters of the query's text, from 1.
     pub(super) position: Option<usize>,
@@ -82,7 +77,6 @@ impl PgError {
             severity: Severity::Error,
             code,
             message: message.into(),
-            detail: None,
             hint: None,
             position: None,
         }
@@ -125,19 +119,11 @@ impl PgError {
     }
 
     pub(super) fn canceled() -> Self {
-        Self::new(
-            state::CANCELED,
-            "canceling statement due to user request",
-        )
+        Self::new(state::CANCELED, "canceling statement due to user request")
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
-        self
-    }
-
-    pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
         self
     }
 
@@ -190,7 +176,6 @@ impl PgError {
             (b'C', self.code.to_owned()),
             (b'M', clean(&self.message)),
         ];
-        fields.extend(self.detail.as_deref().map(|d| (b'D', clean(d))));
         fields.extend(self.hint.as_deref().map(|h| (b'H', clean(h))));
         fields.extend(self.position.map(|p| (b'P', p.to_string())));
         fields

@@ -60,9 +60,7 @@ impl Statement {
     pub(super) fn question(&self) -> Option<(String, usize)> {
         match &self.command {
             Command::Ask => Some((self.piece.text.clone(), self.piece.before)),
-            Command::Declare { query, .. } => {
-                Some(self.piece.part(*query, self.piece.text.len()))
-            }
+            Command::Declare { query, .. } => Some(self.piece.part(*query, self.piece.text.len())),
             _ => None,
         }
     }
@@ -167,7 +165,10 @@ impl Session {
             .hint("DEALLOCATE those that are not needed")
             .into());
         }
-        let given = oids.iter().map(|oid| statement::parameter_type(*oid)).collect();
+        let given = oids
+            .iter()
+            .map(|oid| statement::parameter_type(*oid))
+            .collect();
         let statement = Arc::new(Statement::new(piece, command, given));
         // One that is to stay has to be right. The unnamed one is planned when
         // it is described or run, and then once.
@@ -192,13 +193,20 @@ impl Session {
             let preparing = asking::prepare(&app, &asker, &sql);
             let prepared = self.unless_stopped(preparing).await?;
             let prepared = prepared.map_err(|e| asked(&e, &sql, before))?;
-            known.parameters = prepared.parameters.iter().map(types::of_parameter).collect();
+            known.parameters = prepared
+                .parameters
+                .iter()
+                .map(types::of_parameter)
+                .collect();
             if statement.command.is_question() {
                 known.schema = Some(prepared.schema);
             }
         }
         if let Command::Show(name) = &statement.command {
-            let name = name.as_deref().map(|n| self.parameters.show(n)).transpose()?;
+            let name = name
+                .as_deref()
+                .map(|n| self.parameters.show(n))
+                .transpose()?;
             known.schema = Some(shown_schema(name.as_ref().map(|(n, _)| n.as_str())));
         }
         Ok(statement.known.get_or_init(async || known).await)
@@ -267,11 +275,15 @@ impl Session {
                         given.unwrap_or_else(|| known.parameters[at].clone()).oid()
                     })
                     .collect();
-                self.wire.put(Back::ParameterDescription(ParameterDescription::new(oids)))?;
+                self.wire
+                    .put(Back::ParameterDescription(ParameterDescription::new(oids)))?;
                 match (&statement.command, schema) {
-                    (Command::Fetch { name, skip: false, .. }, _) => {
-                        Some(self.cursor_columns(name, &[]).await?)
-                    }
+                    (
+                        Command::Fetch {
+                            name, skip: false, ..
+                        },
+                        _,
+                    ) => Some(self.cursor_columns(name, &[]).await?),
                     (_, Some(schema)) => Some(types::columns(&schema, &[])?),
                     _ => None,
                 }
@@ -279,7 +291,9 @@ impl Session {
             Target::Portal => self.portal_columns(name).await?,
         };
         match columns {
-            Some(columns) => self.wire.put(Back::RowDescription(types::description(&columns)))?,
+            Some(columns) => self
+                .wire
+                .put(Back::RowDescription(types::description(&columns)))?,
             None => self.wire.put(Back::NoData(NoData::new()))?,
         }
         Ok(())
@@ -300,9 +314,9 @@ impl Session {
                 let running = self.open(name).await?;
                 Ok(Some(running.columns.clone()))
             }
-            Command::Fetch { name, skip: false, .. } => {
-                Ok(Some(self.cursor_columns(name, &codes).await?))
-            }
+            Command::Fetch {
+                name, skip: false, ..
+            } => Ok(Some(self.cursor_columns(name, &codes).await?)),
             _ => Ok(None),
         }
     }
@@ -384,7 +398,9 @@ impl Session {
         if sent.more {
             let portal = self.portals.get_mut(name).ok_or_else(|| no_cursor(name))?;
             portal.state = Reading::Open(running);
-            return Ok(self.wire.put(Back::PortalSuspended(PortalSuspended::new()))?);
+            return Ok(self
+                .wire
+                .put(Back::PortalSuspended(PortalSuspended::new()))?);
         }
         let tag = running.tag(sent.rows);
         self.done(name, running.columns);
@@ -464,7 +480,11 @@ impl Session {
         skip: bool,
     ) -> Result<String, Fail> {
         let what = if skip { "MOVE" } else { "FETCH" };
-        if let Some(Portal { state: Reading::Open(running), .. }) = self.portals.get_mut(name) {
+        if let Some(Portal {
+            state: Reading::Open(running),
+            ..
+        }) = self.portals.get_mut(name)
+        {
             running.silent = skip;
         } else if skip {
             self.open(name).await?.silent = true;

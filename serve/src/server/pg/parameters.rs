@@ -49,20 +49,45 @@ const BOOLEAN: &[&str] = &["on", "off", "true", "false", "yes", "no", "1", "0"];
 const KNOWN: &[Known] = &[
     known("application_name", "", Takes::Any, true),
     known("bytea_output", "hex", Takes::OneOf(&["hex"]), false),
-    known("client_encoding", "UTF8", Takes::OneOf(&["utf8", "utf-8", "unicode"]), true),
+    known(
+        "client_encoding",
+        "UTF8",
+        Takes::OneOf(&["utf8", "utf-8", "unicode"]),
+        true,
+    ),
     known("client_min_messages", "notice", Takes::Any, false),
-    known("DateStyle", "ISO, MDY", Takes::OneOf(&["iso", "iso, mdy", "iso, dmy", "iso, ymd"]), true),
-    known("default_transaction_isolation", "repeatable read", Takes::Shrug, false),
+    known(
+        "DateStyle",
+        "ISO, MDY",
+        Takes::OneOf(&["iso", "iso, mdy", "iso, dmy", "iso, ymd"]),
+        true,
+    ),
+    known(
+        "default_transaction_isolation",
+        "repeatable read",
+        Takes::Shrug,
+        false,
+    ),
     known("default_transaction_read_only", "on", Takes::Shrug, true),
     known("extra_float_digits", "1", Takes::Any, false),
     known("in_hot_standby", "off", Takes::Nothing, true),
     known("integer_datetimes", "on", Takes::Nothing, true),
-    known("IntervalStyle", "postgres", Takes::OneOf(&["postgres"]), true),
+    known(
+        "IntervalStyle",
+        "postgres",
+        Takes::OneOf(&["postgres"]),
+        true,
+    ),
     known("is_superuser", "off", Takes::Nothing, true),
     known("jit", "off", Takes::Shrug, false),
     known("lc_messages", "C.UTF-8", Takes::Shrug, false),
     known("lock_timeout", "0", Takes::Any, false),
-    known("idle_in_transaction_session_timeout", "0", Takes::Any, false),
+    known(
+        "idle_in_transaction_session_timeout",
+        "0",
+        Takes::Any,
+        false,
+    ),
     known("max_identifier_length", "63", Takes::Nothing, false),
     known("role", "none", Takes::OneOf(&["none"]), false),
     known("search_path", "public", Takes::Any, false),
@@ -70,11 +95,21 @@ const KNOWN: &[Known] = &[
     known("server_version", SERVER_VERSION, Takes::Nothing, true),
     known("server_version_num", "150014", Takes::Nothing, false),
     known("session_authorization", "", Takes::Nothing, true),
-    known("standard_conforming_strings", "on", Takes::OneOf(&["on", "true", "1"]), true),
+    known(
+        "standard_conforming_strings",
+        "on",
+        Takes::OneOf(&["on", "true", "1"]),
+        true,
+    ),
     known("statement_timeout", "0", Takes::Any, false),
     known("synchronize_seqscans", "on", Takes::OneOf(BOOLEAN), false),
     known("TimeZone", "UTC", Takes::Shrug, true),
-    known("transaction_isolation", "repeatable read", Takes::Shrug, false),
+    known(
+        "transaction_isolation",
+        "repeatable read",
+        Takes::Shrug,
+        false,
+    ),
     known("transaction_mode", "", Takes::Shrug, false),
     known("transaction_read_only", "on", Takes::Shrug, false),
 ];
@@ -114,7 +149,8 @@ impl Parameters {
             before: None,
             local: Values::new(),
         };
-        own.now.insert("session_authorization".to_owned(), user.to_owned());
+        own.now
+            .insert("session_authorization".to_owned(), user.to_owned());
         for (name, value) in given {
             let about_the_session = matches!(
                 name.as_str(),
@@ -174,7 +210,10 @@ impl Parameters {
                     true => Ok(()),
                     false => Err(PgError::new(
                         state::BAD_PARAMETER,
-                        format!("invalid value for parameter \"{}\": \"{value}\"", known.name),
+                        format!(
+                            "invalid value for parameter \"{}\": \"{value}\"",
+                            known.name
+                        ),
                     )
                     .hint(format!("here it is always {}", known.default))),
                 }
@@ -276,7 +315,10 @@ fn options(text: &str) -> Vec<(String, String)> {
     let mut characters = text.chars();
     while let Some(c) = characters.next() {
         match c {
-            '\\' => words.last_mut().expect("there is one").extend(characters.next()),
+            '\\' => words
+                .last_mut()
+                .expect("there is one")
+                .extend(characters.next()),
             c if c.is_whitespace() => words.push(String::new()),
             c => words.last_mut().expect("there is one").push(c),
         }

@@ -171,7 +171,9 @@ impl Session {
         codes: &[i16],
     ) -> Result<Box<Running>, Fail> {
         let (app, asker) = (Arc::clone(&self.app), self.asker.clone());
-        let answer = self.unless_stopped(asking::ask(&app, asker, question)).await?;
+        let answer = self
+            .unless_stopped(asking::ask(&app, asker, question))
+            .await?;
         let answer = answer.map_err(|e| asked(&e, text, before))?;
         let columns = types::columns(&answer.schema(), codes)?;
         Ok(Box::new(Running {
@@ -198,7 +200,9 @@ impl Session {
                 (shown_schema(None), vec![names, values, about])
             }
         };
-        let arrays = columns.into_iter().map(|c| Arc::new(StringArray::from(c)) as ArrayRef);
+        let arrays = columns
+            .into_iter()
+            .map(|c| Arc::new(StringArray::from(c)) as ArrayRef);
         let batch = RecordBatch::try_new(Arc::clone(&schema), arrays.collect())
             .map_err(|e| PgError::new(state::INTERNAL, e.to_string()))?;
         Ok(Box::new(Running {

@@ -16,10 +16,10 @@ use super::extended::{Portal, Statement};
 use super::frontend::{self, Front};
 use super::parameters::{Parameters, Told};
 use super::run::Begun;
+use super::startup;
 use super::statement::{self, Command, Piece};
 use super::types;
 use super::wire::{Lost, Wire};
-use super::startup;
 use crate::server::app::Shared;
 use crate::server::asking::Asker;
 
@@ -234,7 +234,8 @@ impl Session {
             Transaction::Open => TransactionStatus::Transaction,
             Transaction::Failed => TransactionStatus::Error,
         };
-        self.wire.put(Back::ReadyForQuery(ReadyForQuery::new(status)))?;
+        self.wire
+            .put(Back::ReadyForQuery(ReadyForQuery::new(status)))?;
         Ok(self.wire.flush().await?)
     }
 

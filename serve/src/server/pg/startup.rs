@@ -211,8 +211,13 @@ async fn greet(
             "no PostgreSQL user name specified in startup packet",
         )
     })?;
-    if given.get("replication").is_some_and(|r| !matches!(r.as_str(), "false" | "off" | "no" | "0")) {
-        return Err(PgError::fatal(state::FEATURE_NOT_SUPPORTED, "replication is not supported").into());
+    if given
+        .get("replication")
+        .is_some_and(|r| !matches!(r.as_str(), "false" | "off" | "no" | "0"))
+    {
+        return Err(
+            PgError::fatal(state::FEATURE_NOT_SUPPORTED, "replication is not supported").into(),
+        );
     }
     let long_key = negotiate_version(wire, &hello)?;
     let caller = caller(given, peer);
@@ -223,7 +228,10 @@ async fn greet(
         door: "postgresql",
     };
     asking::may_ask(&door.app, &asker).await?;
-    let database = given.get("database").filter(|d| !d.is_empty()).unwrap_or(user);
+    let database = given
+        .get("database")
+        .filter(|d| !d.is_empty())
+        .unwrap_or(user);
     if database != DATABASE {
         return Err(PgError::fatal(
             state::NO_DATABASE,
@@ -249,7 +257,9 @@ async fn greet(
         registered.pid,
         registered.key(),
     )))?;
-    wire.put(Back::ReadyForQuery(ReadyForQuery::new(TransactionStatus::Idle)))?;
+    wire.put(Back::ReadyForQuery(ReadyForQuery::new(
+        TransactionStatus::Idle,
+    )))?;
     wire.flush().await?;
     Ok(Some((asker, parameters, registered, place)))
 }
@@ -447,13 +457,17 @@ async fn by_scram(
     };
     let length = first.int()?;
     let first = first.take(usize::try_from(length).unwrap_or(0))?;
-    let malformed = |e: &scram::ScramError| Ended::Told(PgError::fatal(state::PROTOCOL_VIOLATION, e.to_string()));
+    let malformed = |e: &scram::ScramError| {
+        Ended::Told(PgError::fatal(state::PROTOCOL_VIOLATION, e.to_string()))
+    };
     let (verifier, principal) = door.app.registry.challenge(id);
     let mut nonce = [0; 18];
     door.ids.fill(&mut nonce);
     let begun = scram::begin(&first, verifier, &nonce, endpoint, plus);
     let (answer, waiting) = begun.map_err(|e| malformed(&e))?;
-    wire.put(Back::Authentication(Authentication::SASLContinue(answer.into())))?;
+    wire.put(Back::Authentication(Authentication::SASLContinue(
+        answer.into(),
+    )))?;
     wire.flush().await?;
     let proof = password(wire).await?.0;
     let proof = match waiting.finish(&proof) {
@@ -464,7 +478,9 @@ async fn by_scram(
     let presented = known(door, id);
     match (proof, principal) {
         (Some(proof), Some(principal)) => {
-            wire.put(Back::Authentication(Authentication::SASLFinal(proof.into())))?;
+            wire.put(Back::Authentication(Authentication::SASLFinal(
+                proof.into(),
+            )))?;
             Ok((Some(principal), presented))
         }
         _ => Ok((None, presented)),

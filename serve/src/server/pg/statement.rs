@@ -34,7 +34,10 @@ pub(super) enum Command {
     Deallocate(Option<String>),
     Discard(&'static str),
     /// A cursor over the question from this byte of the text on.
-    Declare { name: String, query: usize },
+    Declare {
+        name: String,
+        query: usize,
+    },
     Fetch {
         name: String,
         /// `None` is all.
@@ -130,8 +133,18 @@ fn transaction(words: &mut Words<'_>, tag: &'static str) -> Result<Command, PgEr
 fn modes(words: &mut Words<'_>) -> Result<(), PgError> {
     while !words.at_end() {
         let known = words.next_is_any(&[
-            "isolation", "level", "serializable", "repeatable", "read", "committed",
-            "uncommitted", "only", "write", "not", "deferrable", ",",
+            "isolation",
+            "level",
+            "serializable",
+            "repeatable",
+            "read",
+            "committed",
+            "uncommitted",
+            "only",
+            "write",
+            "not",
+            "deferrable",
+            ",",
         ]);
         if !known {
             return Err(words.unexpected());
@@ -257,7 +270,11 @@ fn fetch(words: &mut Words<'_>, skip: bool) -> Result<Command, PgError> {
         None
     } else if let Some(count) = words.number() {
         Some(count)
-    } else if !forward && words.peek_is_any(&["backward", "prior", "first", "last", "absolute", "relative", "-"]) {
+    } else if !forward
+        && words.peek_is_any(&[
+            "backward", "prior", "first", "last", "absolute", "relative", "-",
+        ])
+    {
         return Err(PgError::new(
             state::FEATURE_NOT_SUPPORTED,
             "cursors go forward only",

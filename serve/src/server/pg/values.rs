@@ -164,7 +164,11 @@ fn numeric(at: usize, mut value: Bytes) -> Result<String, PgError> {
         text.push_str(&format!("{digits:04}"));
     }
     let whole = text.trim_start_matches('0');
-    let mut text = if whole.is_empty() { "0".to_owned() } else { whole.to_owned() };
+    let mut text = if whole.is_empty() {
+        "0".to_owned()
+    } else {
+        whole.to_owned()
+    };
     if scale > 0 {
         let groups = i32::try_from(scale.div_ceil(4)).unwrap_or(0);
         let part: String = (0..groups)

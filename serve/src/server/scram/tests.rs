@@ -77,7 +77,11 @@ fn prove(text: &str, bare: &str, server_first: &str, binding: &str) -> String {
     let without = format!("c={binding},r={}", field("r="));
     let message = format!("{bare},{server_first},{without}");
     let signature = mac(&hash(&client_key), message.as_bytes());
-    let proof: Vec<u8> = client_key.iter().zip(signature).map(|(k, s)| k ^ s).collect();
+    let proof: Vec<u8> = client_key
+        .iter()
+        .zip(signature)
+        .map(|(k, s)| k ^ s)
+        .collect();
     format!("{without},p={}", STANDARD.encode(proof))
 }
 
@@ -90,8 +94,7 @@ fn a_token_proves_itself_and_no_other() {
         ("cairn_00000000000000aa_Secret", false),
         ("", false),
     ] {
-        let (first, waiting) =
-            begin(b"n,,n=,r=abc", kept.clone(), &nonce, None, false).unwrap();
+        let (first, waiting) = begin(b"n,,n=,r=abc", kept.clone(), &nonce, None, false).unwrap();
         let answer = waiting.finish(prove(text, bare, &first, "biws").as_bytes());
         assert_eq!(answer.is_ok(), passes, "{text:?}: {answer:?}");
     }
@@ -102,7 +105,12 @@ fn what_is_kept_is_no_password() {
     let kept = verifier("00000000000000aa", "secret");
     let (first, waiting) = begin(b"n,,n=,r=abc", kept.clone(), &[1; 18], None, false).unwrap();
     let stolen = hex::decode(&kept.stored_key).unwrap();
-    let proof = prove(&String::from_utf8_lossy(&stolen), "n=,r=abc", &first, "biws");
+    let proof = prove(
+        &String::from_utf8_lossy(&stolen),
+        "n=,r=abc",
+        &first,
+        "biws",
+    );
     assert_eq!(waiting.finish(proof.as_bytes()), Err(ScramError::Refused));
 }
 
@@ -123,15 +131,21 @@ fn the_channel_is_bound() {
     let endpoint = [9u8; 32];
     let header = b"p=tls-server-end-point,,";
     let message = [header.as_slice(), b"n=,r=abc"].concat();
-    let (first, waiting) =
-        begin(&message, kept.clone(), &[1; 18], Some(&endpoint), true).unwrap();
+    let (first, waiting) = begin(&message, kept.clone(), &[1; 18], Some(&endpoint), true).unwrap();
     let bound = STANDARD.encode([header.as_slice(), &endpoint].concat());
-    assert!(waiting.finish(prove("secret", "n=,r=abc", &first, &bound).as_bytes()).is_ok());
+    assert!(
+        waiting
+            .finish(prove("secret", "n=,r=abc", &first, &bound).as_bytes())
+            .is_ok()
+    );
     // Another certificate: somebody stands in between.
-    let (first, waiting) =
-        begin(&message, kept.clone(), &[1; 18], Some(&endpoint), true).unwrap();
+    let (first, waiting) = begin(&message, kept.clone(), &[1; 18], Some(&endpoint), true).unwrap();
     let other = STANDARD.encode([header.as_slice(), &[8u8; 32]].concat());
-    assert!(waiting.finish(prove("secret", "n=,r=abc", &first, &other).as_bytes()).is_err());
+    assert!(
+        waiting
+            .finish(prove("secret", "n=,r=abc", &first, &other).as_bytes())
+            .is_err()
+    );
     // The offer was taken away.
     assert!(begin(b"y,,n=,r=abc", kept, &[1; 18], Some(&endpoint), false).is_err());
 }
@@ -151,9 +165,18 @@ fn nonsense_is_told_as_such() {
         b"q,,n=,r=abc",
         b"\xff\xfe",
     ] {
-        assert!(begin(first, kept.clone(), &[1; 18], None, false).is_err(), "{first:?}");
+        assert!(
+            begin(first, kept.clone(), &[1; 18], None, false).is_err(),
+            "{first:?}"
+        );
     }
-    for last in [&b""[..], b"c=biws", b"c=biws,r=x,p=!!", b"c=biws,r=x,p=AAAA", b"\xff"] {
+    for last in [
+        &b""[..],
+        b"c=biws",
+        b"c=biws,r=x,p=!!",
+        b"c=biws,r=x,p=AAAA",
+        b"\xff",
+    ] {
         let (_, waiting) = begin(b"n,,n=,r=abc", kept.clone(), &[1; 18], None, false).unwrap();
         assert!(waiting.finish(last).is_err(), "{last:?}");
     }

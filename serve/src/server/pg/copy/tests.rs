@@ -5,7 +5,13 @@ use super::*;
 fn written(form: &CopyForm, values: &[Option<&str>]) -> String {
     let mut out = BytesMut::new();
     for (at, value) in values.iter().enumerate() {
-        field(form, at == 0, value.map(str::as_bytes), values.len(), &mut out);
+        field(
+            form,
+            at == 0,
+            value.map(str::as_bytes),
+            values.len(),
+            &mut out,
+        );
     }
     String::from_utf8(out.to_vec()).unwrap()
 }
@@ -35,7 +41,10 @@ fn text() {
 #[test]
 fn comma_separated_values() {
     assert_eq!(
-        written(&csv(), &[Some("a,b"), None, Some(""), Some("say \"x\""), Some("1\n2")]),
+        written(
+            &csv(),
+            &[Some("a,b"), None, Some(""), Some("say \"x\""), Some("1\n2")]
+        ),
         "\"a,b\",,\"\",\"say \"\"x\"\"\",\"1\n2\""
     );
     assert_eq!(written(&csv(), &[Some("\\.")]), "\"\\.\"");

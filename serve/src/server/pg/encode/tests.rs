@@ -82,7 +82,10 @@ fn dates() {
 #[test]
 fn numbers() {
     assert_eq!(text(Arc::new(Int64Array::from(vec![-5]))), "-5");
-    assert_eq!(binary(Arc::new(Int8Array::from(vec![-5]))), (-5i16).to_be_bytes());
+    assert_eq!(
+        binary(Arc::new(Int8Array::from(vec![-5]))),
+        (-5i16).to_be_bytes()
+    );
     assert_eq!(text(Arc::new(BooleanArray::from(vec![true]))), "t");
     for (number, shown) in [
         (1.0, "1"),
@@ -106,12 +109,18 @@ fn decimal(value: i128, scale: i8) -> ArrayRef {
 
 #[test]
 fn decimals() {
-    let groups = |words: &[i16]| -> Vec<u8> { words.iter().flat_map(|w| w.to_be_bytes()).collect() };
+    let groups =
+        |words: &[i16]| -> Vec<u8> { words.iter().flat_map(|w| w.to_be_bytes()).collect() };
     for (value, scale, shown, sent) in [
         (0, 0, "0", vec![0, 0, 0, 0]),
         (0, 2, "0.00", vec![0, 0, 0, 2]),
         (1, 0, "1", vec![1, 0, 0, 0, 1]),
-        (-12_345_678, 3, "-12345.678", vec![3, 1, 0x4000, 3, 1, 2345, 6780]),
+        (
+            -12_345_678,
+            3,
+            "-12345.678",
+            vec![3, 1, 0x4000, 3, 1, 2345, 6780],
+        ),
         (5, 5, "0.00005", vec![1, -2, 0, 5, 5000]),
         (100_000_000, 0, "100000000", vec![1, 2, 0, 0, 1]),
         (10_000_0001, 4, "10000.0001", vec![3, 1, 0, 4, 1, 0, 1]),
@@ -125,7 +134,10 @@ fn decimals() {
 
 #[test]
 fn texts_and_bytes() {
-    assert_eq!(text(Arc::new(StringArray::from(vec!["a\0b"]))), "a\u{fffd}b");
+    assert_eq!(
+        text(Arc::new(StringArray::from(vec!["a\0b"]))),
+        "a\u{fffd}b"
+    );
     let bytes: ArrayRef = Arc::new(BinaryArray::from(vec![&b"\x00\xff"[..]]));
     assert_eq!(text(Arc::clone(&bytes)), "\\x00ff");
     assert_eq!(binary(bytes), b"\x00\xff");
@@ -139,7 +151,12 @@ fn lengths_of_time() {
     };
     for (months, days, nanos, shown) in [
         (0, 0, 0, "00:00:00"),
-        (14, 3, 3_723_004_000_000, "1 year 2 mons 3 days 01:02:03.004"),
+        (
+            14,
+            3,
+            3_723_004_000_000,
+            "1 year 2 mons 3 days 01:02:03.004",
+        ),
         (-1, 1, 0, "-1 mons +1 day"),
         (0, 0, -1_000, "-00:00:00.000001"),
     ] {
@@ -154,7 +171,9 @@ fn lengths_of_time() {
 #[test]
 fn lists() {
     let numbers = |items: Vec<Option<i32>>| -> ArrayRef {
-        Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>([Some(items)]))
+        Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>([Some(
+            items,
+        )]))
     };
     assert_eq!(text(numbers(vec![Some(1), None, Some(-3)])), "{1,NULL,-3}");
     assert_eq!(value(numbers(vec![]), 0), (1007, Some(b"{}".to_vec())));

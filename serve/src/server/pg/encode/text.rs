@@ -29,18 +29,28 @@ pub(super) fn bytes(value: &[u8], out: &mut BytesMut) {
 
 pub(super) fn float4(value: f32, out: &mut BytesMut) {
     let plain = value.abs() < 1e6 && (value == 0.0 || value.abs() >= 1e-4);
-    float(f64::from(value), plain, |out| match plain {
-        true => write!(out, "{value}"),
-        false => write!(out, "{value:e}"),
-    }, out);
+    float(
+        f64::from(value),
+        plain,
+        |out| match plain {
+            true => write!(out, "{value}"),
+            false => write!(out, "{value:e}"),
+        },
+        out,
+    );
 }
 
 pub(super) fn float8(value: f64, out: &mut BytesMut) {
     let plain = value.abs() < 1e15 && (value == 0.0 || value.abs() >= 1e-4);
-    float(value, plain, |out| match plain {
-        true => write!(out, "{value}"),
-        false => write!(out, "{value:e}"),
-    }, out);
+    float(
+        value,
+        plain,
+        |out| match plain {
+            true => write!(out, "{value}"),
+            false => write!(out, "{value:e}"),
+        },
+        out,
+    );
 }
 
 /// The shortest digits that give the number back; very large and very small
@@ -56,7 +66,11 @@ fn float(
         return;
     }
     if value.is_infinite() {
-        out.put_slice(if value > 0.0 { b"Infinity" } else { b"-Infinity" });
+        out.put_slice(if value > 0.0 {
+            b"Infinity"
+        } else {
+            b"-Infinity"
+        });
         return;
     }
     let mut text = String::new();
@@ -158,11 +172,11 @@ pub(super) fn interval(months: i32, days: i32, micros: i64, out: &mut BytesMut) 
 
 /// An element of an array, quoted where it could be taken for something else.
 pub(super) fn element(item: &[u8], out: &mut BytesMut) {
-    let special =
-        |b: &u8| matches!(b, b'"' | b'\\' | b'{' | b'}' | b',') || b.is_ascii_whitespace() || *b == 0x0b;
-    let plain = !item.is_empty()
-        && !item.iter().any(special)
-        && !item.eq_ignore_ascii_case(b"null");
+    let special = |b: &u8| {
+        matches!(b, b'"' | b'\\' | b'{' | b'}' | b',') || b.is_ascii_whitespace() || *b == 0x0b
+    };
+    let plain =
+        !item.is_empty() && !item.iter().any(special) && !item.eq_ignore_ascii_case(b"null");
     if plain {
         out.put_slice(item);
         return;

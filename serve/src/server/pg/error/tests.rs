@@ -29,6 +29,9 @@ fn limits_have_codes_that_drivers_know() {
         (Exceeded::Busy, "53300"),
         (Exceeded::Statement, "54001"),
     ] {
-        assert_eq!(PgError::of_query(&QueryError::limit(which, "m"), "", 0).code, code);
+        assert_eq!(
+            PgError::of_query(&QueryError::limit(which, "m"), "", 0).code,
+            code
+        );
     }
 }

@@ -3,7 +3,9 @@
 use super::*;
 
 fn session(given: &[(&str, &str)]) -> Parameters {
-    let given = given.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    let given = given
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
     Parameters::new("alice", &given.collect()).unwrap()
 }
 
@@ -26,8 +28,14 @@ fn what_a_client_gave_is_told_and_is_where_reset_leads() {
         ("application_name", "psql"),
         ("options", "-c statement_timeout=5000 --a.b=x\\ y"),
     ]);
-    assert!(s.told().contains(&("application_name".into(), "psql".into())));
-    assert!(s.told().contains(&("session_authorization".into(), "alice".into())));
+    assert!(
+        s.told()
+            .contains(&("application_name".into(), "psql".into()))
+    );
+    assert!(
+        s.told()
+            .contains(&("session_authorization".into(), "alice".into()))
+    );
     assert_eq!(shown(&s, "statement_timeout"), "5000");
     assert_eq!(shown(&s, "a.b"), "x y");
     let told = s.set(&set("Application_Name", "other", false)).unwrap();
@@ -55,10 +63,24 @@ fn a_transaction_takes_back_what_was_set_in_it() {
 #[test]
 fn what_would_change_answers_is_refused() {
     let mut s = session(&[]);
-    assert_eq!(s.set(&set("client_encoding", "LATIN1", false)).unwrap_err().code, "22023");
-    assert_eq!(s.set(&set("DateStyle", "German", false)).unwrap_err().code, "22023");
-    assert_eq!(s.set(&set("server_version", "9", false)).unwrap_err().code, "55P02");
-    assert_eq!(s.set(&set("nonsense", "9", false)).unwrap_err().code, "42704");
+    assert_eq!(
+        s.set(&set("client_encoding", "LATIN1", false))
+            .unwrap_err()
+            .code,
+        "22023"
+    );
+    assert_eq!(
+        s.set(&set("DateStyle", "German", false)).unwrap_err().code,
+        "22023"
+    );
+    assert_eq!(
+        s.set(&set("server_version", "9", false)).unwrap_err().code,
+        "55P02"
+    );
+    assert_eq!(
+        s.set(&set("nonsense", "9", false)).unwrap_err().code,
+        "42704"
+    );
     assert_eq!(s.show("nonsense").unwrap_err().code, "42704");
     s.set(&set("client_encoding", "utf-8", false)).unwrap();
     s.set(&set("TimeZone", "Europe/Berlin", false)).unwrap();

@@ -235,7 +235,10 @@ fn form(options: Options) -> Result<(CopyForm, bool), PgError> {
             }
         }
         Some("binary")
-            if plain && options.delimiter.is_none() && options.null.is_none() && !options.header =>
+            if plain
+                && options.delimiter.is_none()
+                && options.null.is_none()
+                && !options.header =>
         {
             CopyForm::Binary
         }

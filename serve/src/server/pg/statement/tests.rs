@@ -51,7 +51,10 @@ fn transactions() {
     ] {
         assert_eq!(one(text), Command::Begin("BEGIN"), "{text}");
     }
-    assert_eq!(one("START TRANSACTION"), Command::Begin("START TRANSACTION"));
+    assert_eq!(
+        one("START TRANSACTION"),
+        Command::Begin("START TRANSACTION")
+    );
     for text in ["COMMIT", "END", "commit work", "END TRANSACTION"] {
         assert_eq!(one(text), Command::Commit);
     }
@@ -60,7 +63,10 @@ fn transactions() {
     }
     assert_eq!(one("SAVEPOINT \"A b\""), Command::Savepoint("A b".into()));
     assert_eq!(one("RELEASE SAVEPOINT Abc"), Command::Release("abc".into()));
-    assert_eq!(one("ROLLBACK TO SAVEPOINT x"), Command::RollbackTo("x".into()));
+    assert_eq!(
+        one("ROLLBACK TO SAVEPOINT x"),
+        Command::RollbackTo("x".into())
+    );
     assert_eq!(error("BEGIN nonsense").code, state::SYNTAX);
     assert_eq!(error("COMMIT PREPARED 'x'").position, Some(8));
 }
@@ -74,24 +80,45 @@ fn settings() {
             local,
         })
     };
-    assert_eq!(one("SET extra_float_digits = 3"), set("extra_float_digits", Some("3"), false));
-    assert_eq!(one("SET application_name = 'a ''b'"), set("application_name", Some("a 'b"), false));
+    assert_eq!(
+        one("SET extra_float_digits = 3"),
+        set("extra_float_digits", Some("3"), false)
+    );
+    assert_eq!(
+        one("SET application_name = 'a ''b'"),
+        set("application_name", Some("a 'b"), false)
+    );
     assert_eq!(one("SET LOCAL x.y TO -1"), set("x.y", Some("-1"), true));
     assert_eq!(
         one("SET SESSION search_path TO public, \"$user\""),
         set("search_path", Some("public, $user"), false)
     );
-    assert_eq!(one("SET TIME ZONE 'UTC'"), set("timezone", Some("UTC"), false));
-    assert_eq!(one("SET NAMES 'utf8'"), set("client_encoding", Some("utf8"), false));
-    assert_eq!(one("SET datestyle TO DEFAULT"), set("datestyle", None, false));
+    assert_eq!(
+        one("SET TIME ZONE 'UTC'"),
+        set("timezone", Some("UTC"), false)
+    );
+    assert_eq!(
+        one("SET NAMES 'utf8'"),
+        set("client_encoding", Some("utf8"), false)
+    );
+    assert_eq!(
+        one("SET datestyle TO DEFAULT"),
+        set("datestyle", None, false)
+    );
     assert_eq!(one("SET ROLE none"), set("role", Some("none"), false));
     assert_eq!(
         one("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"),
         set("transaction_mode", None, false)
     );
-    assert_eq!(one("SHOW server_version"), Command::Show(Some("server_version".into())));
+    assert_eq!(
+        one("SHOW server_version"),
+        Command::Show(Some("server_version".into()))
+    );
     assert_eq!(one("SHOW ALL"), Command::Show(None));
-    assert_eq!(one("SHOW TIME ZONE"), Command::Show(Some("timezone".into())));
+    assert_eq!(
+        one("SHOW TIME ZONE"),
+        Command::Show(Some("timezone".into()))
+    );
     assert_eq!(
         one("show transaction isolation level"),
         Command::Show(Some("transaction_isolation".into()))
@@ -119,9 +146,15 @@ fn cursors_and_statements() {
     assert_eq!(one("FETCH c"), fetch(Some(1), false));
     assert_eq!(one("FETCH NEXT FROM c"), fetch(Some(1), false));
     assert_eq!(one("MOVE FORWARD ALL FROM c"), fetch(None, true));
-    assert_eq!(error("FETCH BACKWARD 1 FROM c").code, state::FEATURE_NOT_SUPPORTED);
+    assert_eq!(
+        error("FETCH BACKWARD 1 FROM c").code,
+        state::FEATURE_NOT_SUPPORTED
+    );
     assert_eq!(one("CLOSE ALL"), Command::Close(None));
-    assert_eq!(one("DEALLOCATE PREPARE p"), Command::Deallocate(Some("p".into())));
+    assert_eq!(
+        one("DEALLOCATE PREPARE p"),
+        Command::Deallocate(Some("p".into()))
+    );
     assert_eq!(one("DISCARD ALL"), Command::Discard("DISCARD ALL"));
     assert_eq!(one("UNLISTEN *"), Command::Unlisten);
 }
@@ -138,10 +171,24 @@ fn copies() {
     let copy = copied("COPY (select (1), ')' from ev) TO STDOUT (FORMAT binary)");
     assert_eq!(copy.query, "select (1), ')' from ev");
     assert_eq!((copy.before, copy.form), (Some(6), CopyForm::Binary));
-    let copy = copied("COPY trails.\"A b\" (x, \"Y\") TO STDOUT WITH (FORMAT 'csv', HEADER, DELIMITER ';')");
+    let copy = copied(
+        "COPY trails.\"A b\" (x, \"Y\") TO STDOUT WITH (FORMAT 'csv', HEADER, DELIMITER ';')",
+    );
     assert_eq!(copy.query, "SELECT x, \"Y\" FROM trails.\"A b\"");
-    assert!(copy.header && matches!(copy.form, CopyForm::Csv { delimiter: b';', .. }));
-    assert_eq!(copied("COPY history TO STDOUT").query, "SELECT * FROM history");
+    assert!(
+        copy.header
+            && matches!(
+                copy.form,
+                CopyForm::Csv {
+                    delimiter: b';',
+                    ..
+                }
+            )
+    );
+    assert_eq!(
+        copied("COPY history TO STDOUT").query,
+        "SELECT * FROM history"
+    );
     let copy = copied("COPY t TO STDOUT WITH CSV HEADER NULL AS 'x'");
     assert!(copy.header && matches!(copy.form, CopyForm::Csv { ref null, .. } if null == "x"));
     assert_eq!(copied("COPY BINARY t TO STDOUT").form, CopyForm::Binary);
@@ -155,8 +202,14 @@ fn a_copy_reaches_nothing_but_the_client() {
         ("COPY t FROM STDIN", state::READ_ONLY),
         ("COPY t FROM '/etc/passwd'", state::READ_ONLY),
         ("COPY (SELECT 1 TO STDOUT", state::SYNTAX),
-        ("COPY (SELECT 1) TO STDOUT (FORMAT parquet)", state::BAD_PARAMETER),
-        ("COPY (SELECT 1) TO STDOUT (DELIMITER '||')", state::BAD_PARAMETER),
+        (
+            "COPY (SELECT 1) TO STDOUT (FORMAT parquet)",
+            state::BAD_PARAMETER,
+        ),
+        (
+            "COPY (SELECT 1) TO STDOUT (DELIMITER '||')",
+            state::BAD_PARAMETER,
+        ),
         ("COPY (SELECT 1) TO STDOUT; x", state::SYNTAX),
     ] {
         let pieces = split(text);

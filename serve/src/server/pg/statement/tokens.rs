@@ -169,7 +169,11 @@ impl Words<'_> {
 
     /// Where the token before ends.
     pub(crate) fn passed(&self) -> usize {
-        match self.at.checked_sub(1).and_then(|at| self.piece.tokens.get(at)) {
+        match self
+            .at
+            .checked_sub(1)
+            .and_then(|at| self.piece.tokens.get(at))
+        {
             Some(token) => token.end - self.piece.start,
             None => 0,
         }
@@ -186,7 +190,8 @@ impl Words<'_> {
     }
 
     pub(crate) fn peek_is_any(&self, words: &[&str]) -> bool {
-        self.peek_word().is_some_and(|w| words.contains(&w.as_str()))
+        self.peek_word()
+            .is_some_and(|w| words.contains(&w.as_str()))
     }
 
     pub(crate) fn skip_any(&mut self, words: &[&str]) -> bool {
@@ -221,11 +226,18 @@ impl Words<'_> {
             Some(placed) => {
                 let from = placed.start - self.piece.start;
                 let shown: String = self.piece.text[from..].chars().take(32).collect();
-                let shown = shown.split_whitespace().next().unwrap_or_default().to_owned();
+                let shown = shown
+                    .split_whitespace()
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned();
                 let before = self.piece.text[..from].chars().count();
                 PgError {
                     position: Some(self.piece.before + before + 1),
-                    ..PgError::new(state::SYNTAX, format!("syntax error at or near \"{shown}\""))
+                    ..PgError::new(
+                        state::SYNTAX,
+                        format!("syntax error at or near \"{shown}\""),
+                    )
                 }
             }
         }

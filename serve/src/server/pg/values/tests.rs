@@ -3,11 +3,21 @@
 use super::*;
 
 fn binary(kind: &Type, bytes: &[u8]) -> Result<Param, PgError> {
-    param(1, Some(Bytes::copy_from_slice(bytes)), Format::Binary, Some(kind))
+    param(
+        1,
+        Some(Bytes::copy_from_slice(bytes)),
+        Format::Binary,
+        Some(kind),
+    )
 }
 
 fn shown(kind: &Type, text: &str) -> Result<Param, PgError> {
-    param(1, Some(Bytes::copy_from_slice(text.as_bytes())), Format::Text, Some(kind))
+    param(
+        1,
+        Some(Bytes::copy_from_slice(text.as_bytes())),
+        Format::Text,
+        Some(kind),
+    )
 }
 
 fn zoned(micros: i64) -> Param {
@@ -16,14 +26,28 @@ fn zoned(micros: i64) -> Param {
 
 #[test]
 fn binary_values() {
-    assert_eq!(binary(&Type::INT4, &[255, 255, 255, 251]), Ok(ScalarValue::Int32(Some(-5)).into()));
-    assert_eq!(binary(&Type::TIMESTAMPTZ, &[0; 8]), Ok(zoned(946_684_800_000_000)));
-    assert_eq!(binary(&Type::DATE, &[0; 4]), Ok(ScalarValue::Date32(Some(10_957)).into()));
+    assert_eq!(
+        binary(&Type::INT4, &[255, 255, 255, 251]),
+        Ok(ScalarValue::Int32(Some(-5)).into())
+    );
+    assert_eq!(
+        binary(&Type::TIMESTAMPTZ, &[0; 8]),
+        Ok(zoned(946_684_800_000_000))
+    );
+    assert_eq!(
+        binary(&Type::DATE, &[0; 4]),
+        Ok(ScalarValue::Date32(Some(10_957)).into())
+    );
     assert_eq!(
         binary(&Type::UUID, &[0xab; 16]),
-        Ok(Param::Text(Some("abababab-abab-abab-abab-abababababab".into())))
+        Ok(Param::Text(Some(
+            "abababab-abab-abab-abab-abababababab".into()
+        )))
     );
-    assert_eq!(binary(&Type::JSONB, b"\x01{}"), Ok(Param::Text(Some("{}".into()))));
+    assert_eq!(
+        binary(&Type::JSONB, b"\x01{}"),
+        Ok(Param::Text(Some("{}".into())))
+    );
     let refusals = [
         (&Type::INT4, &[0u8; 3][..], state::BAD_BINARY_OF_TYPE),
         (&Type::INT8, &[0; 9], state::BAD_BINARY_OF_TYPE),
@@ -33,22 +57,39 @@ fn binary_values() {
         (&Type::INTERVAL, &[0; 16], state::FEATURE_NOT_SUPPORTED),
     ];
     for (kind, bytes, code) in refusals {
-        assert_eq!(binary(kind, bytes).unwrap_err().code, code, "{kind} {bytes:?}");
+        assert_eq!(
+            binary(kind, bytes).unwrap_err().code,
+            code,
+            "{kind} {bytes:?}"
+        );
     }
 }
 
 #[test]
 fn text_values_have_the_type_that_the_client_named() {
-    assert_eq!(shown(&Type::INT8, "42"), Ok(ScalarValue::Int64(Some(42)).into()));
-    assert_eq!(shown(&Type::BOOL, "t"), Ok(ScalarValue::Boolean(Some(true)).into()));
-    assert_eq!(shown(&Type::BYTEA, "\\x00ff"), Ok(ScalarValue::Binary(Some(vec![0, 255])).into()));
+    assert_eq!(
+        shown(&Type::INT8, "42"),
+        Ok(ScalarValue::Int64(Some(42)).into())
+    );
+    assert_eq!(
+        shown(&Type::BOOL, "t"),
+        Ok(ScalarValue::Boolean(Some(true)).into())
+    );
+    assert_eq!(
+        shown(&Type::BYTEA, "\\x00ff"),
+        Ok(ScalarValue::Binary(Some(vec![0, 255])).into())
+    );
     for text in [
         "2024-01-01 00:00:00+00",
         "2024-01-01 00:00:00+00:00",
         "2024-01-01T00:00:00Z",
         "2024-01-01 01:00:00+01:00",
     ] {
-        assert_eq!(shown(&Type::TIMESTAMPTZ, text), Ok(zoned(1_704_067_200_000_000)), "{text}");
+        assert_eq!(
+            shown(&Type::TIMESTAMPTZ, text),
+            Ok(zoned(1_704_067_200_000_000)),
+            "{text}"
+        );
     }
     let error = shown(&Type::INT4, "secret").unwrap_err();
     assert_eq!(error.code, state::BAD_TEXT_OF_TYPE);
@@ -69,9 +110,16 @@ fn numbers_of_any_length() {
         (vec![1, -2, 0, 5, 5000], "0.00005"),
         (vec![1, 2, 0, 0, 1], "100000000"),
     ] {
-        assert_eq!(binary(&Type::NUMERIC, &words(&sent)), Ok(Param::Text(Some(text.into()))));
+        assert_eq!(
+            binary(&Type::NUMERIC, &words(&sent)),
+            Ok(Param::Text(Some(text.into())))
+        );
     }
-    for sent in [vec![1, 0, 0, 0], vec![1, 0, 0, 0, 10_000], vec![0, 0, -16384, 0]] {
+    for sent in [
+        vec![1, 0, 0, 0],
+        vec![1, 0, 0, 0, 10_000],
+        vec![0, 0, -16384, 0],
+    ] {
         assert!(binary(&Type::NUMERIC, &words(&sent)).is_err(), "{sent:?}");
     }
     assert!(binary(&Type::NUMERIC, &[0; 7]).is_err());
