@@ -125,8 +125,12 @@ impl Engine {
     /// What can be known of a statement before it is run: what its parameters
     /// and its answer look like, within the names that `principal` may use. No
     /// file is opened; it takes a place and time as a query does.
-    pub async fn prepare(&self, principal: &Principal, sql: &str) -> Result<Prepared, QueryError> {
-        let question = Question::from(sql);
+    pub async fn prepare(
+        &self,
+        principal: &Principal,
+        question: impl Into<Question>,
+    ) -> Result<Prepared, QueryError> {
+        let question = question.into();
         let deadline = self.deadline(&question);
         let place = self.places.enter(&principal.id, deadline).await?;
         let runtime = self.runtime()?;

@@ -141,16 +141,22 @@ pub async fn ask(
 
 /// What can be told of a statement before it is asked. Only what goes wrong is
 /// recorded: nothing was read.
-pub async fn prepare(app: &Shared, asker: &Asker, sql: &str) -> Result<Prepared, AskError> {
+pub async fn prepare(
+    app: &Shared,
+    asker: &Asker,
+    question: impl Into<Question>,
+) -> Result<Prepared, AskError> {
     may_ask(app, asker).await?;
-    let error = match app.engine.prepare(&asker.principal, sql).await {
+    let question = question.into();
+    let request = request_of(&question);
+    let error = match app.engine.prepare(&asker.principal, question).await {
         Ok(prepared) => return Ok(prepared),
         Err(error) => error,
     };
     let mut asked = Asked {
         app: Arc::clone(app),
         asker: asker.clone(),
-        request: request_of(&sql.into()),
+        request,
         started: Instant::now(),
         rows: 0,
         versions: BTreeMap::new(),

@@ -135,7 +135,7 @@ async fn connection(
     // Small answers must not wait for the client's next packet; and a machine
     // that vanished must not hold a session for ever.
     let _ = stream.set_nodelay(true);
-    let _ = rustix::net::sockopt::set_socket_keepalive(&stream, true);
+    let _ = socket2::SockRef::from(&stream).set_keepalive(true);
     let entering = startup::enter(&door, stream, peer);
     let entered = tokio::select! {
         () = stop.soon.cancelled() => return,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use cairn_query::Param;
+use cairn_query::pg::declared_parameters;
 use pgwire::api::Type;
 use pgwire::messages::PgWireBackendMessage as Back;
 use pgwire::messages::data::{NoData, ParameterDescription};
@@ -190,13 +191,19 @@ impl Session {
         };
         if let Some((sql, before)) = statement.question() {
             let (app, asker) = (Arc::clone(&self.app), self.asker.clone());
-            let preparing = asking::prepare(&app, &asker, &sql);
+            let preparing = asking::prepare(&app, &asker, self.question(&sql));
             let prepared = self.unless_stopped(preparing).await?;
             let prepared = prepared.map_err(|e| asked(&e, &sql, before))?;
-            known.parameters = prepared
-                .parameters
-                .iter()
-                .map(types::of_parameter)
+            // What the statement casts a parameter to says more than what the
+            // engine makes of it: object ids, names, times of day.
+            let declared = declared_parameters(&sql);
+            known.parameters = (1..)
+                .zip(&prepared.parameters)
+                .map(|(at, wanted)| {
+                    let oid = declared.get(&at).and_then(|oid| u32::try_from(*oid).ok());
+                    let named = oid.and_then(statement::parameter_type);
+                    named.unwrap_or_else(|| types::of_parameter(wanted))
+                })
                 .collect();
             if statement.command.is_question() {
                 known.schema = Some(prepared.schema);
@@ -207,7 +214,7 @@ impl Session {
                 .as_deref()
                 .map(|n| self.parameters.show(n))
                 .transpose()?;
-            known.schema = Some(shown_schema(name.as_ref().map(|(n, _)| n.as_str())));
+            known.schema = Some(shown_schema(name.as_ref().map(|(n, _)| *n)));
         }
         Ok(statement.known.get_or_init(async || known).await)
     }

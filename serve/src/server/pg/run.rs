@@ -133,7 +133,7 @@ impl Session {
                 skip: *skip,
             },
             Command::Copy(copy) => {
-                let question = Question::from(&copy.query);
+                let question = self.question(&copy.query);
                 let before = copy.before.map_or(0, |b| b);
                 let mut running = self.ask(question, &copy.query, before, &[]).await?;
                 running.word = "COPY";
@@ -158,9 +158,19 @@ impl Session {
         };
         let question = Question {
             params,
-            ..Question::from(&text)
+            ..self.question(&text)
         };
         self.ask(question, &text, before, codes).await
+    }
+
+    /// A question of this session.
+    pub(super) fn question(&self, text: &str) -> Question {
+        let settings = self.parameters.settings();
+        Question {
+            timeout: settings.statement_timeout(),
+            settings: Some(Arc::clone(settings)),
+            ..Question::from(text)
+        }
     }
 
     async fn ask(
@@ -191,13 +201,16 @@ impl Session {
         let (schema, columns) = match name {
             Some(name) => {
                 let (name, value) = self.parameters.show(name)?;
-                (shown_schema(Some(&name)), vec![vec![value]])
+                (shown_schema(Some(name)), vec![vec![value]])
             }
             None => {
-                let all = self.parameters.all();
-                let (names, values): (Vec<_>, Vec<_>) = all.into_iter().unzip();
-                let about = vec![String::new(); names.len()];
-                (shown_schema(None), vec![names, values, about])
+                let mut columns = vec![Vec::new(), Vec::new(), Vec::new()];
+                for (name, value, about) in self.parameters.all() {
+                    columns[0].push(name.to_owned());
+                    columns[1].push(value);
+                    columns[2].push(about.to_owned());
+                }
+                (shown_schema(None), columns)
             }
         };
         let arrays = columns

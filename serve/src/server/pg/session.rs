@@ -14,7 +14,7 @@ use super::door::Stop;
 use super::error::{PgError, state};
 use super::extended::{Portal, Statement};
 use super::frontend::{self, Front};
-use super::parameters::{Parameters, Told};
+use super::parameters::Parameters;
 use super::run::Begun;
 use super::startup;
 use super::statement::{self, Command, Piece};
@@ -308,12 +308,13 @@ impl Session {
         }
     }
 
-    fn told(&mut self, told: Vec<Told>) -> Result<(), Fail> {
-        for (name, value) in told {
+    /// Tells of settings that have changed.
+    fn tell(&mut self) -> Result<(), Fail> {
+        for (name, value) in self.parameters.news() {
             if name == "application_name" {
                 self.asker.caller.agent = startup::agent(&value);
             }
-            let status = ParameterStatus::new(name, value);
+            let status = ParameterStatus::new(name.to_owned(), value);
             self.wire.put(Back::ParameterStatus(status))?;
         }
         Ok(())
@@ -335,7 +336,7 @@ impl Session {
                     )?;
                 }
                 self.transaction = Transaction::Open;
-                self.parameters.begin();
+                self.parameters.settings().begin();
                 tag
             }
             Command::Commit => self.end(true)?,
@@ -350,13 +351,13 @@ impl Session {
                         "SET LOCAL can only be used in transaction blocks",
                     )?;
                 }
-                let told = self.parameters.set(set)?;
-                self.told(told)?;
+                self.parameters.set(set)?;
+                self.tell()?;
                 "SET"
             }
             Command::Reset(name) => {
-                let told = self.parameters.reset(name.as_deref())?;
-                self.told(told)?;
+                self.parameters.reset(name.as_deref())?;
+                self.tell()?;
                 "RESET"
             }
             Command::Deallocate(name) => self.deallocate(name.as_deref())?,
@@ -382,8 +383,8 @@ impl Session {
             self.notice(state::NO_TRANSACTION, "there is no transaction in progress")?;
         }
         let committed = commit && was != Transaction::Failed;
-        let told = self.parameters.end(committed);
-        self.told(told)?;
+        self.parameters.settings().end(committed);
+        self.tell()?;
         // A transaction that failed is rolled back, whatever was said.
         Ok(match committed {
             true => "COMMIT",
@@ -463,7 +464,7 @@ impl Session {
         }
         self.portals.clear();
         self.statements.clear();
-        let told = self.parameters.reset(None)?;
-        self.told(told)
+        self.parameters.reset(None)?;
+        self.tell()
     }
 }

@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::cancel::Registered;
 use super::door::Door;
-use super::error::{PgError, state};
+use super::error::{PgError, Severity, state};
 use super::frontend::Fields;
 use super::parameters::Parameters;
 use super::wire::{Lost, Wire};
@@ -244,14 +244,16 @@ async fn greet(
         PgError::fatal(state::TOO_MANY, "sorry, too many clients already")
             .hint("an operator can raise pg.max_connections")
     })?;
-    let parameters = Parameters::new(user, given).map_err(|mut error| {
-        error.severity = super::error::Severity::Fatal;
+    let registered = door.cancels.register(long_key);
+    let parameters = Parameters::new(registered.pid, &asker.principal.id, given);
+    let parameters = parameters.map_err(|mut error| {
+        error.severity = Severity::Fatal;
         error
     })?;
-    let registered = door.cancels.register(long_key);
     wire.put(Back::Authentication(Authentication::Ok))?;
     for (name, value) in parameters.told() {
-        wire.put(Back::ParameterStatus(ParameterStatus::new(name, value)))?;
+        let status = ParameterStatus::new((*name).to_owned(), value.clone());
+        wire.put(Back::ParameterStatus(status))?;
     }
     wire.put(Back::BackendKeyData(BackendKeyData::new(
         registered.pid,

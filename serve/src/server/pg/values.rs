@@ -5,6 +5,7 @@ use cairn_query::{Param, ScalarValue};
 use pgwire::api::Type;
 
 use super::error::{PgError, state};
+use super::frontend::Fields;
 use super::types::{self, Format};
 
 /// From PostgreSQL's epoch to the one that all others have.
@@ -125,6 +126,7 @@ fn as_binary(at: usize, value: Bytes, kind: &Type) -> Result<Param, PgError> {
             ScalarValue::TimestampMicrosecond(Some(micros.saturating_add(EPOCH_MICROS)), zone)
         }
         Type::NUMERIC => return Ok(Param::Text(Some(numeric(at, value)?))),
+        _ if types::item_of(kind).is_some() => return array(at, value, kind),
         _ => {
             return Err(PgError::new(
                 state::FEATURE_NOT_SUPPORTED,
@@ -134,6 +136,43 @@ fn as_binary(at: usize, value: Bytes, kind: &Type) -> Result<Param, PgError> {
         }
     };
     Ok(scalar.into())
+}
+
+/// An array of one dimension, or of none.
+fn array(at: usize, value: Bytes, kind: &Type) -> Result<Param, PgError> {
+    let wrong = || bad_binary(at, kind);
+    let mut fields = Fields(value);
+    let mut int = || fields.int().map_err(|_| wrong());
+    let (dimensions, _nulls, oid) = (int()?, int()?, int()?);
+    let named = u32::try_from(oid).ok().and_then(Type::from_oid);
+    let item = named.ok_or_else(wrong)?;
+    let of = types::engine_type(&item).ok_or_else(wrong)?;
+    let count = match dimensions {
+        0 => 0,
+        1 => {
+            let count = int()?;
+            // Where it begins to count is of no account here.
+            int()?;
+            count
+        }
+        _ => return Err(wrong().hint("arrays have one dimension here")),
+    };
+    let mut items = Vec::new();
+    for _ in 0..count {
+        let length = fields.int().map_err(|_| wrong())?;
+        let scalar = match usize::try_from(length) {
+            Ok(length) => match as_binary(at, fields.take(length).map_err(|_| wrong())?, &item)? {
+                Param::Typed(scalar) => scalar,
+                Param::Text(_) => return Err(wrong()),
+            },
+            Err(_) => ScalarValue::try_from(&of).map_err(|_| wrong())?,
+        };
+        items.push(scalar);
+    }
+    match fields.is_empty() {
+        true => Ok(ScalarValue::List(ScalarValue::new_list_nullable(&items, &of)).into()),
+        false => Err(wrong()),
+    }
 }
 
 /// A `numeric` of groups of four digits, as text.

@@ -1,24 +1,18 @@
-//! SET, SHOW and RESET.
+//! What clients give when they connect, and what they are told.
 
 use super::*;
 
-fn session(given: &[(&str, &str)]) -> Parameters {
-    let given = given
-        .iter()
-        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-    Parameters::new("alice", &given.collect()).unwrap()
+fn session(given: &[(&str, &str)]) -> Result<Parameters, PgError> {
+    let given = given.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    Parameters::new(7, "0123456789abcdef", &given.collect())
 }
 
-fn set(name: &str, value: &str, local: bool) -> Set {
+fn set(name: &str, value: Option<&str>) -> Set {
     Set {
         name: name.to_owned(),
-        value: Some(value.to_owned()),
-        local,
+        value: value.map(str::to_owned),
+        local: false,
     }
-}
-
-fn shown(session: &Parameters, name: &str) -> String {
-    session.show(name).unwrap().1
 }
 
 #[test]
@@ -26,63 +20,26 @@ fn what_a_client_gave_is_told_and_is_where_reset_leads() {
     let mut s = session(&[
         ("user", "alice"),
         ("application_name", "psql"),
-        ("options", "-c statement_timeout=5000 --a.b=x\\ y"),
-    ]);
-    assert!(
-        s.told()
-            .contains(&("application_name".into(), "psql".into()))
-    );
-    assert!(
-        s.told()
-            .contains(&("session_authorization".into(), "alice".into()))
-    );
-    assert_eq!(shown(&s, "statement_timeout"), "5000");
-    assert_eq!(shown(&s, "a.b"), "x y");
-    let told = s.set(&set("Application_Name", "other", false)).unwrap();
-    assert_eq!(told, [("application_name".into(), "other".into())]);
+        ("_pq_.extension", "x"),
+        ("options", "-c statement_timeout=5000 --search-path=a\\ b"),
+    ])
+    .unwrap();
+    assert!(s.told().contains(&("application_name", "psql".to_owned())));
+    assert_eq!(s.show("statement_timeout").unwrap().1, "5000");
+    assert_eq!(s.show("search_path").unwrap().1, "a b");
+    s.set(&set("Application_Name", Some("other"))).unwrap();
+    assert_eq!(s.news(), [("application_name", "other".to_owned())]);
+    assert_eq!(s.news(), []);
     s.reset(None).unwrap();
-    assert_eq!(shown(&s, "application_name"), "psql");
+    assert_eq!(s.news(), [("application_name", "psql".to_owned())]);
 }
 
 #[test]
-fn a_transaction_takes_back_what_was_set_in_it() {
-    let mut s = session(&[]);
-    s.begin();
-    s.set(&set("application_name", "a", false)).unwrap();
-    assert_eq!(s.end(false), [("application_name".into(), String::new())]);
-    s.begin();
-    s.set(&set("application_name", "b", false)).unwrap();
-    s.set(&set("application_name", "c", true)).unwrap();
-    assert_eq!(shown(&s, "application_name"), "c");
-    s.end(true);
-    assert_eq!(shown(&s, "application_name"), "b");
-    s.set(&set("application_name", "d", true)).unwrap();
-    assert_eq!(shown(&s, "application_name"), "b");
-}
-
-#[test]
-fn what_would_change_answers_is_refused() {
-    let mut s = session(&[]);
-    assert_eq!(
-        s.set(&set("client_encoding", "LATIN1", false))
-            .unwrap_err()
-            .code,
-        "22023"
-    );
-    assert_eq!(
-        s.set(&set("DateStyle", "German", false)).unwrap_err().code,
-        "22023"
-    );
-    assert_eq!(
-        s.set(&set("server_version", "9", false)).unwrap_err().code,
-        "55P02"
-    );
-    assert_eq!(
-        s.set(&set("nonsense", "9", false)).unwrap_err().code,
-        "42704"
-    );
-    assert_eq!(s.show("nonsense").unwrap_err().code, "42704");
-    s.set(&set("client_encoding", "utf-8", false)).unwrap();
-    s.set(&set("TimeZone", "Europe/Berlin", false)).unwrap();
-    assert_eq!(shown(&s, "timezone"), "UTC");
+fn what_cannot_be_is_told() {
+    assert_eq!(session(&[("client_encoding", "LATIN1")]).unwrap_err().code, "22023");
+    let s = session(&[("client_encoding", "UTF8"), ("TimeZone", "Europe/Berlin")]).unwrap();
+    assert_eq!(s.set(&set("nonsense", Some("1"))).unwrap_err().code, "42704");
+    assert_eq!(s.set(&set("role", Some("admin"))).unwrap_err().code, "42501");
+    s.set(&set("role", Some("none"))).unwrap();
+    s.set(&set("session_authorization", None)).unwrap();
 }
