@@ -45,7 +45,6 @@ pub(super) mod state {
     pub(in super::super) const NO_DATABASE: &str = "3D000";
     pub(in super::super) const NOT_ALLOWED: &str = "42501";
     pub(in super::super) const SYNTAX: &str = "42601";
-    pub(in super::super) const NO_OBJECT: &str = "42704";
     pub(in super::super) const DUPLICATE_CURSOR: &str = "42P03";
     pub(in super::super) const DUPLICATE_STATEMENT: &str = "42P05";
     pub(in super::super) const DISK_FULL: &str = "53100";

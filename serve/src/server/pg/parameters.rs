@@ -71,7 +71,11 @@ impl Parameters {
     /// What has changed since the client was told last.
     pub(super) fn news(&mut self) -> Vec<Told> {
         let now = self.settings.told();
-        let news = now.iter().filter(|t| !self.told.contains(t)).cloned().collect();
+        let news = now
+            .iter()
+            .filter(|t| !self.told.contains(t))
+            .cloned()
+            .collect();
         self.told = now;
         news
     }
@@ -82,7 +86,9 @@ impl Parameters {
             // Modes of transactions change nothing here.
             ("transaction_mode", _) => {}
             ("role" | "session_authorization", value) => {
-                let nobody = value.as_deref().is_none_or(|v| v.eq_ignore_ascii_case("none"));
+                let nobody = value
+                    .as_deref()
+                    .is_none_or(|v| v.eq_ignore_ascii_case("none"));
                 if !nobody {
                     return Err(PgError::new(
                         state::NOT_ALLOWED,

@@ -3,7 +3,9 @@
 use super::*;
 
 fn session(given: &[(&str, &str)]) -> Result<Parameters, PgError> {
-    let given = given.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    let given = given
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
     Parameters::new(7, "0123456789abcdef", &given.collect())
 }
 
@@ -36,10 +38,19 @@ fn what_a_client_gave_is_told_and_is_where_reset_leads() {
 
 #[test]
 fn what_cannot_be_is_told() {
-    assert_eq!(session(&[("client_encoding", "LATIN1")]).unwrap_err().code, "22023");
+    assert_eq!(
+        session(&[("client_encoding", "LATIN1")]).unwrap_err().code,
+        "22023"
+    );
     let s = session(&[("client_encoding", "UTF8"), ("TimeZone", "Europe/Berlin")]).unwrap();
-    assert_eq!(s.set(&set("nonsense", Some("1"))).unwrap_err().code, "42704");
-    assert_eq!(s.set(&set("role", Some("admin"))).unwrap_err().code, "42501");
+    assert_eq!(
+        s.set(&set("nonsense", Some("1"))).unwrap_err().code,
+        "42704"
+    );
+    assert_eq!(
+        s.set(&set("role", Some("admin"))).unwrap_err().code,
+        "42501"
+    );
     s.set(&set("role", Some("none"))).unwrap();
     s.set(&set("session_authorization", None)).unwrap();
 }
