@@ -28,6 +28,7 @@ use crate::error::QueryError;
 use crate::pg::known::{Relation, relations};
 use crate::pg::tables::{self, PgTable};
 use crate::pg::{Settings, information};
+use crate::scan::nullable;
 use crate::scope::Scope;
 use crate::session::{Footers, Stores};
 use crate::system::SystemTable;
@@ -53,7 +54,12 @@ pub(crate) struct Entry {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     pub(crate) comment: String,
+    /// Those of its columns that the principal may not see, and of other tables.
+    pub(crate) withheld: Arc<BTreeSet<String>>,
 }
+
+/// What DESCRIBE says of a column that is withheld.
+const WITHHELD: &str = "Withheld from you by an administrator: null in every row.";
 
 /// Where its rows come from.
 #[derive(Clone, Debug)]
@@ -81,8 +87,8 @@ impl Entry {
     /// Its columns as people see them.
     pub(crate) fn columns(&self) -> SchemaRef {
         match &self.kind {
-            Kind::Events(TableName::Quarantine) => quarantine_schema(),
-            Kind::Events(_) => event_schema(),
+            Kind::Events(TableName::Quarantine) => nullable(&quarantine_schema(), &self.withheld),
+            Kind::Events(_) => nullable(&event_schema(), &self.withheld),
             Kind::System(table) => table.schema(),
             Kind::View(view) => view.schema(),
             Kind::Information => information::columns(&self.name),
@@ -102,6 +108,9 @@ impl Entry {
 
     /// The sentence about one of its columns.
     pub(crate) fn comment_of(&self, column: &Field) -> String {
+        if matches!(self.kind, Kind::Events(_)) && self.withheld.contains(column.name()) {
+            return WITHHELD.to_owned();
+        }
         let listed = match &self.kind {
             Kind::Events(TableName::Quarantine) => QUARANTINE_COLUMNS,
             Kind::Events(_) => EVENT_COLUMNS,
@@ -136,6 +145,7 @@ pub(crate) struct Names {
     tables: Arc<dyn Tables>,
     principal: Principal,
     scope: Scope,
+    withheld: Arc<BTreeSet<String>>,
     footers: Arc<Footers>,
     stores: Arc<Stores>,
     entries: Vec<Entry>,
@@ -165,8 +175,14 @@ impl Names {
         let readable = principal.readable();
         let known = tables.names(&readable).await;
         let scope = Scope::from(readable);
+        let withheld = Arc::new(principal.withheld.columns());
+        let mut entries = entries(known, system);
+        for entry in &mut entries {
+            entry.withheld = Arc::clone(&withheld);
+        }
         Arc::new(Self {
-            entries: entries(known, system),
+            entries,
+            withheld,
             tables,
             principal,
             scope,
@@ -271,7 +287,8 @@ impl Names {
         let Ok(trail) = TrailName::new(&name.to_ascii_lowercase()) else {
             return Ok(None);
         };
-        let entry = events(TRAILS, trail.as_str(), TableName::Trail(trail.clone()), "");
+        let mut entry = events(TRAILS, trail.as_str(), TableName::Trail(trail.clone()), "");
+        entry.withheld = Arc::clone(&self.withheld);
         self.provider(&entry, at).await
     }
 
@@ -327,6 +344,7 @@ fn canonical(table: &TableName) -> String {
 
 fn events(schema: &'static str, name: &str, table: TableName, comment: &str) -> Entry {
     Entry {
+        withheld: Arc::default(),
         schema,
         name: name.to_owned(),
         kind: Kind::Events(table),
@@ -370,6 +388,7 @@ fn entries(known: Vec<TableName>, system: &[Arc<dyn SystemTable>]) -> Vec<Entry>
         name: table.name().to_owned(),
         kind: Kind::System(Arc::clone(table)),
         comment: table.comment().to_owned(),
+        withheld: Arc::default(),
     }));
     trails.sort();
     all.extend(trails.into_iter().map(|name| {
@@ -387,6 +406,7 @@ fn entries(known: Vec<TableName>, system: &[Arc<dyn SystemTable>]) -> Vec<Entry>
             name: name.to_owned(),
             kind: Kind::Information,
             comment: "SQL's standard description of these tables.".to_owned(),
+            withheld: Arc::default(),
         });
     }
     all

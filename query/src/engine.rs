@@ -14,7 +14,7 @@ use crate::coop::Until;
 use crate::error::QueryError;
 use crate::job::Job;
 use crate::limits::Limits;
-use crate::places::Places;
+use crate::places::{Place, Places};
 use crate::question::{Prepared, Question};
 use crate::session::{Footers, Sessions};
 use crate::standing::Standing;
@@ -101,7 +101,7 @@ impl Engine {
         let until = Until::new(deadline);
         let (planned, plan) = oneshot::channel();
         let (say, said) = mpsc::channel(AHEAD);
-        let job = self.job(principal, question, &until);
+        let job = self.job(principal, question, &until, &place);
         let task = runtime.spawn(job.run(place, planned, say));
         let stop = StopOnDrop::new(task.abort_handle(), until);
         match timeout_at(deadline, plan).await {
@@ -135,7 +135,7 @@ impl Engine {
         let place = self.places.enter(&principal.id, deadline).await?;
         let runtime = self.runtime()?;
         let until = Until::new(deadline);
-        let job = self.job(principal, question, &until);
+        let job = self.job(principal, question, &until, &place);
         let task = runtime.spawn(job.prepare(place));
         let _stop = StopOnDrop::new(task.abort_handle(), until);
         let prepared = match timeout_at(deadline, task).await {
@@ -159,8 +159,15 @@ impl Engine {
         running.ok_or_else(|| QueryError::unavailable("the server is stopping"))
     }
 
-    fn job(&self, principal: &Principal, question: Question, until: &Arc<Until>) -> Job {
+    fn job(
+        &self,
+        principal: &Principal,
+        question: Question,
+        until: &Arc<Until>,
+        place: &Place,
+    ) -> Job {
         Job {
+            share: Arc::clone(&place.share),
             shared: Arc::clone(&self.shared),
             principal: principal.clone(),
             question,
@@ -183,3 +190,6 @@ impl Drop for Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod probe;

@@ -226,9 +226,12 @@ fn spill() -> QueryError {
         "the query needs more temporary disk than there is for queries",
     )
     .with_hint(
-        "ask for fewer rows or columns, or narrow the time range; an operator can raise query.spill_bytes",
+        "ask for fewer rows or columns, or narrow the time range; an operator can raise query.spill_bytes and what a query or a principal may take of it",
     )
 }
+
+/// What a temporary file says that would take more than its query may.
+pub(crate) const NO_SPILL_LEFT: &str = "no space left during the spilling process";
 
 /// Whether temporary files met their quota or a full disk: the engine tells
 /// both as errors of a write, and nothing else of a query writes.

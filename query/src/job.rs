@@ -30,10 +30,11 @@ use crate::pg::rewrite::Naming;
 use crate::places::Place;
 use crate::question::{self, Param, Prepared, Question};
 use crate::session::Stores;
+use crate::share::Share;
 use crate::stream::{Heading, Said};
 
 /// An answer ready to be read.
-enum Answer {
+pub(crate) enum Answer {
     Made(RecordBatch),
     Plan(Arc<dyn ExecutionPlan>, Arc<TaskContext>),
 }
@@ -44,6 +45,7 @@ pub(crate) struct Job {
     pub(crate) principal: Principal,
     pub(crate) question: Question,
     pub(crate) until: Arc<Until>,
+    pub(crate) share: Arc<Share>,
 }
 
 impl Job {
@@ -135,7 +137,7 @@ impl Job {
         .await
     }
 
-    async fn answer(&self) -> Result<(Answer, Heading), QueryError> {
+    pub(crate) async fn answer(&self) -> Result<(Answer, Heading), QueryError> {
         let limits = &self.shared.limits;
         let params = &self.question.params;
         let ask = self.ask()?;
@@ -186,7 +188,7 @@ impl Job {
             DateTime::from_timestamp_micros(self.shared.clock.now().0).unwrap_or_default();
         self.shared
             .sessions
-            .session(names, stores, now, self.question.memory)
+            .session(names, stores, &self.share, now, self.question.memory)
             .map_err(|e| QueryError::planning(&e))
     }
 

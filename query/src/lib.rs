@@ -36,6 +36,7 @@ mod question;
 mod scan;
 mod scope;
 mod session;
+mod share;
 mod standing;
 mod stream;
 mod system;

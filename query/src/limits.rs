@@ -19,6 +19,8 @@ pub struct Limits {
     pub memory: usize,
     /// Memory for one query, in bytes.
     pub memory_per_query: usize,
+    /// Memory for all queries of one principal, in bytes.
+    pub memory_per_principal: usize,
     /// From the call until the last row is taken.
     pub timeout: Duration,
     /// How many queries run at a time.
@@ -36,6 +38,10 @@ pub struct Limits {
     pub spill_dir: Option<PathBuf>,
     /// Temporary disk for all queries together, in bytes.
     pub spill: u64,
+    /// Temporary disk for one query, in bytes.
+    pub spill_per_query: u64,
+    /// Temporary disk for all queries of one principal, in bytes.
+    pub spill_per_principal: u64,
     /// Threads for queries, apart from everybody else's.
     pub threads: usize,
     /// The longest statement, in bytes.
@@ -49,6 +55,7 @@ impl Default for Limits {
         Self {
             memory: 512 << 20,
             memory_per_query: 384 << 20,
+            memory_per_principal: 384 << 20,
             timeout: Duration::from_secs(60),
             concurrent: 8,
             per_principal: 6,
@@ -57,6 +64,8 @@ impl Default for Limits {
             max_bytes: None,
             spill_dir: None,
             spill: 4 << 30,
+            spill_per_query: 3 << 30,
+            spill_per_principal: 3 << 30,
             threads: std::thread::available_parallelism().map_or(2, usize::from),
             max_sql: 64 << 10,
             metadata_cache: 64 << 20,

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::error::{Exceeded, QueryError};
 use crate::limits::Limits;
+use crate::share::Share;
 
 /// From how many principals on those who ask nothing now are forgotten.
 const REMEMBERED: usize = 256;
@@ -23,6 +24,7 @@ pub(crate) struct Places {
     queue: usize,
     each: usize,
     own: Mutex<HashMap<String, Arc<Own>>>,
+    limits: Limits,
 }
 
 /// The places of one principal.
@@ -30,12 +32,15 @@ pub(crate) struct Places {
 struct Own {
     places: Arc<Semaphore>,
     waiting: AtomicUsize,
+    share: Arc<Share>,
 }
 
 /// A place; it is given back when the query has really stopped, not when its
 /// caller went away.
 #[derive(Debug)]
 pub(crate) struct Place {
+    /// Of memory and temporary disk, what its principal's queries take.
+    pub(crate) share: Arc<Share>,
     _one_of_all: OwnedSemaphorePermit,
     _one_of_own: OwnedSemaphorePermit,
 }
@@ -54,6 +59,7 @@ impl Places {
             queue: limits.queue,
             each: limits.per_principal.clamp(1, all),
             own: Mutex::default(),
+            limits: limits.clone(),
         }
     }
 
@@ -66,6 +72,7 @@ impl Places {
         let mine = self.take(&own.places, &own, &mut seats, deadline).await?;
         let any = self.take(&self.all, &own, &mut seats, deadline).await?;
         Ok(Place {
+            share: Arc::clone(&own.share),
             _one_of_all: any,
             _one_of_own: mine,
         })
@@ -99,13 +106,16 @@ impl Places {
         if own.len() > REMEMBERED {
             // Whoever runs or waits holds theirs.
             own.retain(|_, one| {
-                Arc::strong_count(one) > 1 || one.places.available_permits() < self.each
+                Arc::strong_count(one) > 1
+                    || Arc::strong_count(&one.share) > 1
+                    || one.places.available_permits() < self.each
             });
         }
         let one = own.entry(who.to_owned()).or_insert_with(|| {
             Arc::new(Own {
                 places: Arc::new(Semaphore::new(self.each)),
                 waiting: AtomicUsize::new(0),
+                share: Share::new(&self.limits),
             })
         });
         Arc::clone(one)

@@ -3,6 +3,7 @@
 //! filter.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
@@ -50,10 +51,46 @@ pub(crate) struct EventTable {
     snapshot: TableSnapshot,
     /// The snapshot's schema with text as views, which filter and group faster.
     schema: SchemaRef,
+    /// The same with the withheld columns under names that no file has: what
+    /// is below the filter, and what may be pushed there, goes by these.
+    readable: SchemaRef,
     scope: Scope,
     footers: Arc<FileMetadataCache>,
     /// The state that is asked for, if not the newest.
     past: Option<Past>,
+}
+
+/// The columns of a table, with those that are withheld under a name that no
+/// file has and no statement can say. A reader that is asked for it finds
+/// nothing and gives nulls, without a byte, a statistic or a bloom filter of
+/// the column itself.
+fn hidden_under_other_names(schema: &Schema, withheld: &BTreeSet<String>) -> SchemaRef {
+    let fields: Vec<FieldRef> = schema
+        .fields()
+        .iter()
+        .map(|f| match withheld.contains(f.name()) {
+            true => Arc::new(
+                f.as_ref()
+                    .clone()
+                    .with_name(format!("\0withheld {}", f.name())),
+            ),
+            false => Arc::clone(f),
+        })
+        .collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// The same columns, those that are withheld as such that may be null.
+pub(crate) fn nullable(schema: &Schema, withheld: &BTreeSet<String>) -> SchemaRef {
+    let fields: Vec<FieldRef> = schema
+        .fields()
+        .iter()
+        .map(|f| match withheld.contains(f.name()) {
+            true => Arc::new(f.as_ref().clone().with_nullable(true)),
+            false => Arc::clone(f),
+        })
+        .collect();
+    Arc::new(Schema::new(fields))
 }
 
 /// The same schema with top-level text as views.
@@ -76,11 +113,14 @@ impl EventTable {
         name: String,
         snapshot: TableSnapshot,
         scope: Scope,
+        withheld: &BTreeSet<String>,
         footers: Arc<FileMetadataCache>,
         past: Option<Past>,
     ) -> Self {
+        let schema = nullable(&with_views(&snapshot.schema), withheld);
         Self {
-            schema: with_views(&snapshot.schema),
+            readable: hidden_under_other_names(&schema, withheld),
+            schema,
             name,
             snapshot,
             scope,
@@ -324,7 +364,7 @@ impl TableProvider for EventTable {
         Ok(filters
             .iter()
             .map(|f| {
-                if plain::logical(f, &self.schema) {
+                if plain::logical(f, &self.readable) {
                     TableProviderFilterPushDown::Inexact
                 } else {
                     TableProviderFilterPushDown::Unsupported
@@ -340,12 +380,14 @@ impl TableProvider for EventTable {
         filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let field = |i: &usize| Arc::new(self.schema.field(*i).clone());
-        let mut columns: Vec<FieldRef> = match projection {
-            Some(indices) => indices.iter().map(field).collect(),
-            None => self.schema.fields().iter().map(Arc::clone).collect(),
+        let (output, read) = match projection {
+            Some(indices) => (
+                Arc::new(self.schema.project(indices)?),
+                self.readable.project(indices)?,
+            ),
+            None => (Arc::clone(&self.schema), self.readable.as_ref().clone()),
         };
-        let output = Arc::new(Schema::new(columns.clone()));
+        let mut columns: Vec<FieldRef> = read.fields().iter().map(Arc::clone).collect();
         // The account comes last where nobody asked for it, so that the places
         // of the others are the same below and above the filter.
         if matches!(self.scope, Scope::Only(_)) && output.index_of(ACCOUNT).is_err() {

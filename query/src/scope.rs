@@ -10,22 +10,23 @@
 //! - a wish for an order, which chooses what to read first;
 //! - no statistics: `count(*)` counts rows that passed.
 //!
+//! It is the column filter as well: a withheld column comes out as nulls, and
+//! nothing that names it gets below. There it has another name, which no file
+//! and no batch of fresh rows has, so that nothing could be read by mistake.
+//!
 //! Every row is checked here, exactly, whatever the scan already left out.
 
 mod show;
+mod whose;
 
-use std::collections::BTreeSet;
+pub(crate) use whose::Scope;
+
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array,
-};
-use arrow::buffer::BooleanBuffer;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::SchemaRef;
-use cairn_schemas::AccountId;
 use cairn_schemas::columns::PARTITION_COLUMN;
-use cairn_schemas::selector::Among;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Statistics, internal_err};
@@ -50,77 +51,6 @@ use crate::asof::Past;
 use crate::plain;
 use crate::scan::ACCOUNT;
 
-/// Whose rows may be seen.
-#[derive(Clone, Debug)]
-pub(crate) enum Scope {
-    /// Everybody's, and those that belong to nobody.
-    All,
-    /// Those of these accounts.
-    Only(Arc<BTreeSet<AccountId>>),
-}
-
-impl From<Among<AccountId>> for Scope {
-    fn from(among: Among<AccountId>) -> Self {
-        match among {
-            Among::All => Self::All,
-            Among::Only(accounts) => Self::Only(Arc::new(accounts)),
-        }
-    }
-}
-
-impl Scope {
-    /// Whether a file that holds these accounts may hold a row to be seen.
-    pub(crate) fn meets(&self, file: Option<&BTreeSet<AccountId>>) -> bool {
-        match (self, file) {
-            (Self::All, _) => true,
-            (Self::Only(mine), _) if mine.is_empty() => false,
-            (Self::Only(_), None) => true,
-            (Self::Only(mine), Some(file)) => !mine.is_disjoint(file),
-        }
-    }
-
-    /// Whether every row of a file that holds these accounts may be seen.
-    pub(crate) fn holds(&self, file: Option<&BTreeSet<AccountId>>) -> bool {
-        match (self, file) {
-            (Self::All, _) => true,
-            (Self::Only(_), None) => false,
-            (Self::Only(mine), Some(file)) => file.is_subset(mine),
-        }
-    }
-
-    /// For each row whether it may be seen; `None` when all may.
-    fn mask(&self, accounts: &ArrayRef) -> Result<Option<BooleanArray>> {
-        let Self::Only(mine) = self else {
-            return Ok(None);
-        };
-        let Some(accounts) = accounts.as_string_view_opt() else {
-            return internal_err!("the account column is not text");
-        };
-        // A view of up to twelve bytes is the whole text, so that equal views
-        // are equal accounts: neighbours mostly are.
-        const WHOLE: u128 = 12;
-        let mut last: Option<(u128, bool)> = None;
-        let mut seen = 0;
-        let views = accounts.views();
-        let mask = BooleanBuffer::collect_bool(accounts.len(), |i| {
-            if accounts.is_null(i) {
-                return false;
-            }
-            let view = views[i];
-            let keep = match last {
-                Some((v, keep)) if v == view => keep,
-                _ => mine.contains(accounts.value(i)),
-            };
-            if view & u128::from(u32::MAX) <= WHOLE {
-                last = Some((view, keep));
-            }
-            seen += usize::from(keep);
-            keep
-        });
-        Ok((seen < accounts.len()).then(|| BooleanArray::new(mask, None)))
-    }
-}
-
 /// A scan of one table, seen through the accounts of a principal.
 #[derive(Clone, Debug)]
 pub(crate) struct ScopeExec {
@@ -128,8 +58,9 @@ pub(crate) struct ScopeExec {
     scope: Scope,
     /// What comes out.
     output: SchemaRef,
-    /// What is read: the output's columns, and after them those that choose
-    /// rows and that the output does not have.
+    /// What is read: the output's columns, those that are withheld under names
+    /// that nothing has, and after them those that choose rows and that the
+    /// output does not have.
     columns: SchemaRef,
     /// Every row of the files that matter; `None` when none does.
     raw: Option<Arc<dyn ExecutionPlan>>,
@@ -256,11 +187,20 @@ impl ScopeExec {
         if let Some(past) = &self.past {
             batch = past.rows(batch, &self.columns)?;
         }
-        if self.columns.fields().len() == self.output.fields().len() {
-            return Ok(batch);
-        }
-        let arrays = batch.columns()[..self.output.fields().len()].to_vec();
-        batch_of(&self.output, arrays, batch.num_rows())
+        let rows = batch.num_rows();
+        // Whatever came for a withheld column: nothing of it goes on.
+        let arrays = (0..self.output.fields().len())
+            .map(|i| match self.withholds(i) {
+                true => new_null_array(self.output.field(i).data_type(), rows),
+                false => Arc::clone(batch.column(i)),
+            })
+            .collect();
+        batch_of(&self.output, arrays, rows)
+    }
+
+    /// Whether the column of the output at this place is withheld.
+    fn withholds(&self, at: usize) -> bool {
+        self.columns.field(at).name() != self.output.field(at).name()
     }
 
     fn with_raw(&self, raw: Option<Arc<dyn ExecutionPlan>>) -> Self {
@@ -400,7 +340,7 @@ impl ExecutionPlan for ScopeExec {
             .iter()
             // A limit already counts rows; a filter put below it would change
             // which rows those are.
-            .map(|w| self.fetch.is_none() && plain::physical(&w.filter, &self.output))
+            .map(|w| self.fetch.is_none() && plain::physical(&w.filter, &self.columns))
             .collect();
         let accepted: Vec<Arc<dyn PhysicalExpr>> = wanted
             .iter()
@@ -458,7 +398,8 @@ impl ExecutionPlan for ScopeExec {
             .output
             .fields()
             .get(first.index())
-            .is_some_and(|f| !f.data_type().is_nested() && f.name() != PARTITION_COLUMN);
+            .is_some_and(|f| !f.data_type().is_nested() && f.name() != PARTITION_COLUMN)
+            && !self.withholds(first.index());
         if !kept {
             return Ok(SortOrderPushdownResult::Unsupported);
         }

@@ -28,6 +28,7 @@ use crate::functions;
 use crate::idiom::Beside;
 use crate::limits::{Limits, QueryPool};
 use crate::pg;
+use crate::share::{Share, SharePool};
 
 /// How deep a statement may nest.
 pub(crate) const DEPTH: usize = 64;
@@ -115,7 +116,10 @@ impl Sessions {
         Ok(Self {
             template,
             memory: Arc::new(GreedyMemoryPool::new(limits.memory)),
-            per_query: limits.memory_per_query.min(limits.memory),
+            per_query: limits
+                .memory_per_query
+                .min(limits.memory_per_principal)
+                .min(limits.memory),
             disk: limits.disk()?,
         })
     }
@@ -126,6 +130,7 @@ impl Sessions {
         &self,
         names: &Arc<Names>,
         stores: Arc<Stores>,
+        share: &Arc<Share>,
         now: chrono::DateTime<chrono::Utc>,
         memory: Option<usize>,
     ) -> Result<SessionState> {
@@ -136,7 +141,7 @@ impl Sessions {
         let mut session = SessionStateBuilder::new_from_existing(self.template.clone())
             .with_session_id(String::new())
             .with_catalog_list(Arc::new(catalogs))
-            .with_runtime_env(self.runtime(stores, memory)?)
+            .with_runtime_env(self.runtime(stores, share, memory)?)
             .with_execution_props(props)
             .build();
         for function in pg::functions::udfs(names) {
@@ -149,7 +154,13 @@ impl Sessions {
         Ok(session)
     }
 
-    fn runtime(&self, stores: Arc<Stores>, memory: Option<usize>) -> Result<Arc<RuntimeEnv>> {
+    fn runtime(
+        &self,
+        stores: Arc<Stores>,
+        share: &Arc<Share>,
+        memory: Option<usize>,
+    ) -> Result<Arc<RuntimeEnv>> {
+        let of_principal = SharePool::new(Arc::clone(share), Arc::clone(&self.memory));
         // The caches of files' statistics and listings are off: they would
         // outlive the statement and its principal.
         let caches = CacheManagerConfig::default()
@@ -159,11 +170,11 @@ impl Sessions {
         let mut builder = RuntimeEnvBuilder::new()
             .with_cache_manager(caches)
             .with_memory_pool(Arc::new(QueryPool::new(
-                Arc::clone(&self.memory),
+                Arc::new(of_principal),
                 memory.map_or(self.per_query, |asked| asked.min(self.per_query)),
             )))
             .with_object_store_registry(stores);
-        builder.disk_manager = Some(Arc::clone(&self.disk));
+        builder.disk_manager = Some(share.disk(&self.disk)?);
         builder.build_arc()
     }
 }

@@ -2,10 +2,14 @@
 
 mod attacks;
 mod clients;
+mod chance;
+mod corpus;
 pub(crate) mod fixture;
 mod functions;
+mod generator;
 mod isolation;
 mod limits;
+mod oracle;
 mod reading;
 mod spill;
 mod views;

@@ -12,6 +12,7 @@ use crate::ids::{AccountId, TokenId};
 use crate::position::Partition;
 use crate::selector::Among;
 use crate::time::Micros;
+use crate::withhold::Withheld;
 
 /// The kinds of control documents, which are also folders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -180,6 +181,9 @@ pub struct Token {
     pub role: Role,
     /// Over which accounts.
     pub accounts: Among<AccountId>,
+    /// Which columns its holder may not see.
+    #[serde(default, skip_serializing_if = "Withheld::is_empty")]
+    pub withhold: Withheld,
     /// SHA-256 of the secret, hexadecimal. The secret has 256 random bits, so
     /// that a fast hash is enough.
     pub secret_sha256: String,
@@ -214,6 +218,8 @@ pub struct Principal {
     pub role: Role,
     /// Over which accounts.
     pub accounts: Among<AccountId>,
+    /// Which columns they may not see.
+    pub withheld: Withheld,
 }
 
 impl Principal {
@@ -223,6 +229,7 @@ impl Principal {
             id: "cairn".to_owned(),
             role: Role::Admin,
             accounts: Among::All,
+            withheld: Withheld::nothing(),
         }
     }
 

@@ -14,9 +14,11 @@ pub mod position;
 pub mod selector;
 pub mod time;
 pub mod trail;
+pub mod withhold;
 
 pub use ambient::{Clock, IdSource};
 pub use ids::{AccountId, IdError, TokenId, TrailId, TrailName};
 pub use position::{Partition, Position};
 pub use selector::Selector;
 pub use time::Micros;
+pub use withhold::Withheld;

@@ -12,6 +12,7 @@ pub mod kafka;
 pub mod keys;
 mod load;
 pub mod pg;
+pub mod query;
 pub mod s3;
 mod understand;
 mod understand_s3;
@@ -27,6 +28,7 @@ use cairn_schemas::AccountId;
 pub use kafka::Kafka;
 pub use load::{ConfigError, Origin, Override, Problem, Sources};
 pub use pg::Pg;
+pub use query::Query;
 pub use s3::S3;
 
 /// A text that must not be shown: neither in logs nor in error messages.
@@ -160,24 +162,6 @@ pub struct Trails {
     pub commit_interval: Duration,
 }
 
-/// `[query]`: limits on SQL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Query {
-    /// Memory of all queries together.
-    pub memory_bytes: u64,
-    /// The longest a query may run.
-    pub timeout: Duration,
-    /// Queries at once; those beyond wait, then get `429`.
-    pub max_concurrent: u32,
-    /// Threads that run queries; 0 is one for each core.
-    pub threads: u32,
-    /// Where sorts and aggregations that outgrow the memory go; in the data folder
-    /// where nothing is said.
-    pub spill_dir: Option<PathBuf>,
-    /// The most that may lie there; 0 forbids spilling.
-    pub spill_bytes: u64,
-}
-
 /// `[organization]`: taken at the first start only. Afterwards
 /// `cairn organization set` decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -258,19 +242,6 @@ impl Default for Trails {
     fn default() -> Self {
         Self {
             commit_interval: Duration::from_secs(30),
-        }
-    }
-}
-
-impl Default for Query {
-    fn default() -> Self {
-        Self {
-            memory_bytes: 512 * MIB,
-            timeout: Duration::from_secs(60),
-            max_concurrent: 8,
-            threads: 0,
-            spill_dir: None,
-            spill_bytes: 4096 * MIB,
         }
     }
 }

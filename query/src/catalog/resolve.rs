@@ -119,7 +119,7 @@ impl Names {
         self.stores
             .register_store(&snapshot.store_url, Arc::clone(&snapshot.store));
         let (name, scope) = (name.to_owned(), self.scope.clone());
-        let table = EventTable::new(name, snapshot, scope, footers, past);
+        let table = EventTable::new(name, snapshot, scope, &self.withheld, footers, past);
         Ok(Some(Arc::new(table)))
     }
 

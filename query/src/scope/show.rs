@@ -23,6 +23,13 @@ impl DisplayAs for ScopeExec {
             self.table,
             columns.join(", ")
         )?;
+        let withheld: Vec<&str> = (0..columns.len())
+            .filter(|i| self.withholds(*i))
+            .map(|i| columns[i])
+            .collect();
+        if !withheld.is_empty() {
+            write!(f, ", withheld=[{}]", withheld.join(", "))?;
+        }
         match &self.scope {
             Scope::All => write!(f, ", accounts=all")?,
             Scope::Only(mine) => {

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use cairn_schemas::columns::{PARTITION_COLUMN, event_schema, quarantine_schema};
 use cairn_schemas::control::{Principal, Role};
 use cairn_schemas::selector::Among;
-use cairn_schemas::{AccountId, Clock, Micros, Partition, Position, TrailName};
+use cairn_schemas::{AccountId, Clock, Micros, Partition, Position, TrailName, Withheld};
 use cairn_store::view::{
     DataFile, Moment, OffsetRange, PastError, TableName, TableSnapshot, TableVersion, Tables,
     ViewError,
@@ -49,6 +49,8 @@ pub(crate) const MINUTE: i64 = 60_000_000;
 pub(crate) struct Event {
     pub(crate) account: &'static str,
     pub(crate) offset: i64,
+    /// Columns that were never filled.
+    pub(crate) never: &'static [&'static str],
 }
 
 impl Event {
@@ -58,6 +60,9 @@ impl Event {
 
     fn text(&self, column: &str) -> Option<String> {
         let n = self.offset;
+        if self.never.contains(&column) {
+            return None;
+        }
         Some(match column {
             "event_id" => format!("id-{n}"),
             "event_name" => {
@@ -85,6 +90,9 @@ impl Event {
                 format!("{{\"UserName\": \"u{n}\", \"n\": {n}, \"deep\": {{\"a\": [1, 2]}}}}")
             }
             "request_parameters" => "not json".into(),
+            "user_identity" => {
+                format!("{{\"userName\": \"{}\"}}", self.text("user_name")?)
+            }
             "sender" => "tok".into(),
             "log_source" => "log".into(),
             "raw" => format!("{{\"eventId\": \"id-{n}\"}}"),
@@ -103,12 +111,22 @@ pub(crate) fn events(n: i64) -> Vec<Event> {
         .map(|offset| Event {
             account: [A, B, C, B][(offset % 4) as usize],
             offset,
+            never: &[],
         })
         .collect()
 }
 
+/// The schema of rows in which some columns were never filled.
+fn schema_of(never: &[&str]) -> SchemaRef {
+    let never = never.iter().map(|c| (*c).to_owned()).collect();
+    crate::scan::nullable(&event_schema(), &never)
+}
+
 fn column(field: &Field, rows: &[Event]) -> ArrayRef {
     let name = field.name().as_str();
+    if rows.first().is_some_and(|r| r.never.contains(&name)) {
+        return new_null_array(field.data_type(), rows.len());
+    }
     match field.data_type() {
         DataType::Utf8 => {
             let values: StringArray = rows
@@ -144,7 +162,7 @@ fn column(field: &Field, rows: &[Event]) -> ArrayRef {
 
 /// Rows in the form of the table's schema.
 pub(crate) fn batch(rows: &[Event]) -> RecordBatch {
-    let schema = event_schema();
+    let schema = schema_of(rows.first().map_or(&[], |r| r.never));
     let arrays = schema.fields().iter().map(|f| column(f, rows)).collect();
     RecordBatch::try_new(schema, arrays).unwrap()
 }
@@ -302,7 +320,7 @@ pub(crate) async fn snapshot(
         .cloned()
         .collect();
     TableSnapshot {
-        schema: event_schema(),
+        schema: schema_of(rows.first().map_or(&[], |r| r.never)),
         store: Arc::clone(store) as Arc<dyn ObjectStore>,
         store_url: url.parse().unwrap(),
         version: 7,
@@ -434,14 +452,16 @@ impl SystemTable for Failures {
     }
 }
 
-fn quarantine(store: &Arc<Watched>, of: &[Option<&str>]) -> TableSnapshot {
-    let schema = quarantine_schema();
+fn quarantine(store: &Arc<Watched>, of: &[Option<&str>], never: &[&str]) -> TableSnapshot {
+    let names = never.iter().map(|c| (*c).to_owned()).collect();
+    let schema = crate::scan::nullable(&quarantine_schema(), &names);
     let rows = of.len();
     let arrays = schema
         .fields()
         .iter()
         .map(|f| -> ArrayRef {
             match f.data_type() {
+                of if never.contains(&f.name().as_str()) => new_null_array(of, rows),
                 DataType::Utf8 if f.name() == "account_id" => {
                     Arc::new(StringArray::from(of.to_vec()))
                 }
@@ -503,10 +523,20 @@ pub(crate) async fn organization(of: &[&str]) -> Organization {
 }
 
 pub(crate) async fn organization_within(of: &[&str], limits: Limits) -> Organization {
+    organization_without(of, &[], limits).await
+}
+
+/// The same with columns that were never filled.
+pub(crate) async fn organization_without(
+    of: &[&str],
+    never: &'static [&'static str],
+    limits: Limits,
+) -> Organization {
     let store = Watched::new();
     let rows: Vec<Event> = events(1200)
         .into_iter()
         .filter(|e| of.contains(&e.account))
+        .map(|e| Event { never, ..e })
         .collect();
     let mut tables = FakeTables::default();
     let history = snapshot(&store, "cairn-store://history", &rows, 57, 1140).await;
@@ -536,7 +566,7 @@ pub(crate) async fn organization_within(of: &[&str], limits: Limits) -> Organiza
         .collect();
     tables
         .there
-        .insert(TableName::Quarantine, quarantine(&store, &held));
+        .insert(TableName::Quarantine, quarantine(&store, &held, never));
     let register = Arc::new(Register::default());
     let engine = Engine::new(
         Arc::new(tables),
@@ -558,6 +588,7 @@ pub(crate) fn auditor(of: &[&str]) -> Principal {
         id: "auditor".to_owned(),
         role: Role::Auditor,
         accounts: Among::Only(of.iter().map(|a| AccountId::new(a).unwrap()).collect()),
+        withheld: Withheld::nothing(),
     }
 }
 
@@ -566,6 +597,7 @@ pub(crate) fn auditor_of_all() -> Principal {
         id: "auditor".to_owned(),
         role: Role::Auditor,
         accounts: Among::All,
+        withheld: Withheld::nothing(),
     }
 }
 

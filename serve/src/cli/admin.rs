@@ -35,6 +35,26 @@ enum TokenCommand {
         /// Over which accounts: ids with commas, or all
         #[arg(long, value_name = "ID,ID|all")]
         accounts: Chosen<AccountId>,
+        /// Columns that an auditor may not see, with commas; whatever else holds the same values is
+        /// withheld with them
+        #[arg(long, value_name = "COLUMN,COLUMN", value_delimiter = ',')]
+        withhold: Vec<String>,
+        /// A name for people
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Change what a token's holder may see; it holds at once, also for answers under way
+    #[command(arg_required_else_help = true)]
+    Update {
+        /// The token's id, as `cairn token list` shows it
+        id: TokenId,
+        /// Over which accounts: ids with commas, or all
+        #[arg(long, value_name = "ID,ID|all")]
+        accounts: Option<Chosen<AccountId>>,
+        /// Columns that an auditor may not see, with commas, instead of those until now; none
+        /// withholds nothing
+        #[arg(long, value_name = "COLUMN,COLUMN|none", value_delimiter = ',')]
+        withhold: Option<Vec<String>>,
         /// A name for people
         #[arg(long)]
         name: Option<String>,
@@ -121,18 +141,24 @@ pub(super) async fn token(args: TokenArgs, out: &mut Out) -> Outcome {
     struct Made {
         id: String,
         token: String,
+        #[serde(default)]
+        withheld: Vec<String>,
     }
     let client = args.connect.client()?;
     match args.command {
         TokenCommand::Create {
             role,
             accounts,
+            withhold,
             name,
         } => {
             let mut body = json!({
                 "role": role.as_str(),
                 "accounts": accounts.json().unwrap_or_else(|| "all".into()),
             });
+            if !withhold.is_empty() {
+                body["withhold"] = withhold.into();
+            }
             if let Some(name) = name {
                 body["name"] = name.into();
             }
@@ -147,10 +173,41 @@ pub(super) async fn token(args: TokenArgs, out: &mut Out) -> Outcome {
                 made.id,
                 role.as_str()
             ));
+            if !made.withheld.is_empty() {
+                out.note(&format!("withheld: {}", made.withheld.join(", ")));
+            }
+        }
+        TokenCommand::Update {
+            id,
+            accounts,
+            withhold,
+            name,
+        } => {
+            let mut body = json!({});
+            if let Some(accounts) = accounts {
+                body["accounts"] = accounts.json().unwrap_or_else(|| "all".into());
+            }
+            if let Some(withhold) = withhold {
+                let nothing = withhold.iter().all(|w| w == "none");
+                body["withhold"] = if nothing { json!([]) } else { withhold.into() };
+            }
+            if let Some(name) = name {
+                body["name"] = name.into();
+            }
+            let path = ["v1", "tokens", id.as_str()];
+            let answer = client.call(Method::PATCH, &path, Some(&body)).await?;
+            let made: Value = answer.json()?;
+            out.note(&format!(
+                "token {id}: accounts {}, withheld {}",
+                cell(&made["accounts"]),
+                cell(&made["withheld"]),
+            ));
         }
         TokenCommand::List { json } => {
             let answer = client.get(&["v1", "tokens"], &[]).await?;
-            let fields = ["id", "name", "role", "accounts", "created", "by", "revoked"];
+            let fields = [
+                "id", "name", "role", "accounts", "withhold", "created", "by", "revoked",
+            ];
             print_list(&answer, json, "tokens", &fields, out)?;
         }
         TokenCommand::Revoke { id } => {

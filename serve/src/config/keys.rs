@@ -3,6 +3,7 @@
 
 mod kafka;
 mod pg;
+mod query;
 mod s3;
 
 use std::path::PathBuf;
@@ -88,13 +89,9 @@ const fn key(
 }
 
 /// Every setting.
-pub const KEYS: &[Key] =
-    &joined::<{ OWN.len() + pg::PG.len() + kafka::KAFKA.len() + s3::S3.len() }>(&[
-        OWN,
-        pg::PG,
-        kafka::KAFKA,
-        s3::S3,
-    ]);
+pub const KEYS: &[Key] = &joined::<
+    { OWN.len() + query::QUERY.len() + pg::PG.len() + kafka::KAFKA.len() + s3::S3.len() },
+>(&[OWN, query::QUERY, pg::PG, kafka::KAFKA, s3::S3]);
 
 const fn joined<const N: usize>(lists: &[&[Key]]) -> [Key; N] {
     let mut all = [OWN[0]; N];
@@ -314,72 +311,6 @@ const OWN: &[Key] = &[
         "The longest time between a commit to history and delivery to a trail",
         |s, v| {
             s.trails.commit_interval = v.duration(MS_100, HOUR)?;
-            Ok(())
-        },
-    ),
-    key(
-        "query.memory",
-        ["query-memory", "CAIRN_QUERY_MEMORY"],
-        "SIZE",
-        "512MiB",
-        "Memory of all queries together",
-        |s, v| {
-            s.query.memory_bytes = v.size(16 * MIB, TIB)?;
-            Ok(())
-        },
-    ),
-    key(
-        "query.timeout",
-        ["query-timeout", "CAIRN_QUERY_TIMEOUT"],
-        "TIME",
-        "60s",
-        "The longest that one query may run",
-        |s, v| {
-            s.query.timeout = v.duration(SECOND, DAY)?;
-            Ok(())
-        },
-    ),
-    key(
-        "query.max_concurrent",
-        ["query-max-concurrent", "CAIRN_QUERY_MAX_CONCURRENT"],
-        "N",
-        "8",
-        "Queries that run at once",
-        |s, v| {
-            s.query.max_concurrent = v.number(1, 1024)?;
-            Ok(())
-        },
-    ),
-    key(
-        "query.threads",
-        ["query-threads", "CAIRN_QUERY_THREADS"],
-        "N",
-        "0",
-        "Threads that run queries; 0 is one for each core",
-        |s, v| {
-            s.query.threads = v.number(0, 1024)?;
-            Ok(())
-        },
-    ),
-    key(
-        "query.spill_dir",
-        ["query-spill-dir", "CAIRN_QUERY_SPILL_DIR"],
-        "DIR",
-        "",
-        "Where sorts and aggregations that outgrow the memory go; in the data folder where nothing is said",
-        |s, v| {
-            s.query.spill_dir = Some(PathBuf::from(v.text()?));
-            Ok(())
-        },
-    ),
-    key(
-        "query.spill_bytes",
-        ["query-spill-bytes", "CAIRN_QUERY_SPILL_BYTES"],
-        "SIZE",
-        "4GiB",
-        "The most that may lie there; 0 forbids it",
-        |s, v| {
-            s.query.spill_bytes = v.size(0, 64 * TIB)?;
             Ok(())
         },
     ),

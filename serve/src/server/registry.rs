@@ -7,6 +7,8 @@
 
 mod tokens;
 
+pub use tokens::TokenChange;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -15,7 +17,7 @@ use cairn_schemas::control::{
     Account, ControlKind, DEFAULT_MANAGEMENT_ACCOUNT, Organization, Principal, Role, Token,
 };
 use cairn_schemas::selector::Among;
-use cairn_schemas::{AccountId, Clock, IdSource, TokenId};
+use cairn_schemas::{AccountId, Clock, IdSource, TokenId, Withheld};
 use cairn_store::control::{ControlError, ControlStore, DocumentKey};
 use parking_lot::RwLock;
 use serde::Serialize;
@@ -359,6 +361,9 @@ impl Standing for Registry {
             // The server itself has no token that could be taken from it.
             return *principal == Principal::cairn();
         };
+        if !principal.withheld.covers(&token.withhold) {
+            return false;
+        }
         match (&token.accounts, &principal.accounts) {
             (Among::All, _) => true,
             (Among::Only(_), Among::All) => false,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use cairn_schemas::control::{Principal, Role};
 use cairn_schemas::selector::Among;
-use cairn_schemas::{Micros, TokenId};
+use cairn_schemas::{Micros, TokenId, Withheld};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
@@ -161,6 +161,7 @@ async fn record(app: &Arc<App>, pending: &Pending) {
         id: ANONYMOUS.to_owned(),
         role: Role::Sender,
         accounts: Among::Only(BTreeSet::new()),
+        withheld: Withheld::nothing(),
     };
     let mut act = Act::new("RejectedCall", false, &nobody, &pending.caller);
     act.request = json!({

@@ -27,19 +27,25 @@ pub(super) fn make_engine(
     watermarks: &Arc<Watermarks>,
     ambient: &Ambient,
 ) -> anyhow::Result<Arc<Engine>> {
-    let defaults = Limits::default();
+    let (query, defaults) = (&settings.query, Limits::default());
     let limits = Limits {
-        memory: size(settings.query.memory_bytes),
-        timeout: settings.query.timeout,
-        concurrent: settings.query.max_concurrent as usize,
-        per_principal: most_of(settings.query.max_concurrent as usize),
+        memory: size(query.memory_bytes),
+        memory_per_query: size(query.query_memory()),
+        memory_per_principal: size(query.principal_memory()),
+        timeout: query.timeout,
+        concurrent: query.max_concurrent as usize,
+        per_principal: query.principal_places() as usize,
+        queue: query.max_waiting as usize,
+        max_rows: (query.max_rows > 0).then(|| query.max_rows.into()),
+        max_bytes: (query.max_result_bytes > 0).then_some(query.max_result_bytes),
         spill_dir: super::spill::fresh_folder(settings)?,
-        spill: settings.query.spill_bytes,
-        threads: match settings.query.threads {
+        spill: query.spill_bytes,
+        spill_per_query: query.query_spill(),
+        spill_per_principal: query.principal_spill(),
+        threads: match query.threads {
             0 => defaults.threads,
             n => n as usize,
         },
-        memory_per_query: size(settings.query.memory_bytes),
         ..defaults
     };
     let tables = Arc::new(AllTables {
@@ -50,12 +56,6 @@ pub(super) fn make_engine(
     let standing = Arc::clone(registry) as Arc<dyn cairn_query::Standing>;
     let engine = Engine::new(tables, system, limits, Arc::clone(&ambient.clock), standing)?;
     Ok(Arc::new(engine))
-}
-
-/// How many of `concurrent` places one principal may have: a quarter, and one
-/// at the least where there are two, stays for others.
-fn most_of(concurrent: usize) -> usize {
-    (concurrent - concurrent.div_ceil(4).min(concurrent)).max(1)
 }
 
 /// Every table, for the query engine.

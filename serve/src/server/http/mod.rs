@@ -50,7 +50,10 @@ pub fn router(app: Shared) -> Router {
         .route("/v1/accounts", get(accounts::list).post(accounts::add))
         .route("/v1/accounts/{id}", delete(accounts::remove))
         .route("/v1/tokens", get(tokens::list).post(tokens::create))
-        .route("/v1/tokens/{id}", delete(tokens::revoke))
+        .route(
+            "/v1/tokens/{id}",
+            delete(tokens::revoke).patch(tokens::update),
+        )
         .route("/v1/trails", get(trails::list).post(trails::create))
         .route(
             "/v1/trails/{name}",

@@ -81,7 +81,11 @@ pub async fn metrics(State(app): State<Shared>) -> Result<Response, ApiError> {
 /// `GET /v1/whoami`.
 pub async fn whoami(asked: Authenticated) -> Json<Value> {
     let p = &asked.principal;
-    Json(json!({"id": p.id, "role": p.role, "accounts": among_json(&p.accounts)}))
+    let mut told = json!({"id": p.id, "role": p.role, "accounts": among_json(&p.accounts)});
+    if !p.withheld.is_empty() {
+        told["withheld"] = json!(p.withheld.columns());
+    }
+    Json(told)
 }
 
 fn table_json(table: &Table) -> Value {

@@ -403,6 +403,17 @@ pub async fn explain(
     asked
         .needs(&app, &[Role::Admin, Role::Auditor], "ExplainTrail")
         .await?;
+    // A verdict over columns that read as null would be another than the trail's.
+    let withheld = asked.principal.withheld.columns();
+    let needed = RowOfJson::COLUMNS.split(", ");
+    let hidden: Vec<&str> = needed.filter(|c| withheld.contains(*c)).collect();
+    if !hidden.is_empty() {
+        let text = format!(
+            "this needs columns that are withheld from you: {}",
+            hidden.join(", ")
+        );
+        return Err(ApiError::forbidden(text));
+    }
     let follower = find_visible(&app, &asked, &name).await?;
     let id = parameters.event_id.replace('\'', "''");
     let account = parameters

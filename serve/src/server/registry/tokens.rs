@@ -14,6 +14,17 @@ pub struct FirstText {
     version: u64,
 }
 
+/// What is changed of a token; what is `None` stays.
+#[derive(Debug, Default)]
+pub struct TokenChange {
+    /// Over which accounts.
+    pub accounts: Option<Among<AccountId>>,
+    /// Which columns its holder may not see.
+    pub withhold: Option<Withheld>,
+    /// A name for people, or none.
+    pub name: Option<Option<String>>,
+}
+
 impl Registry {
     /// Every token, without its secret.
     pub fn tokens(&self) -> Vec<Token> {
@@ -28,6 +39,20 @@ impl Registry {
         accounts: Among<AccountId>,
         name: Option<String>,
     ) -> Result<(Token, String), RegistryError> {
+        let nothing = Withheld::nothing();
+        self.create_token_without(by, role, accounts, nothing, name)
+            .await
+    }
+
+    /// Makes a token whose holder may not see some columns.
+    pub async fn create_token_without(
+        &self,
+        by: &str,
+        role: Role,
+        accounts: Among<AccountId>,
+        withhold: Withheld,
+        name: Option<String>,
+    ) -> Result<(Token, String), RegistryError> {
         let _one_at_a_time = self.changing.lock().await;
         let id = TokenId::new(&self.ids.hex128()[..16])?;
         let secret = self.ids.hex128() + &self.ids.hex128();
@@ -40,6 +65,7 @@ impl Registry {
             name,
             role,
             accounts,
+            withhold,
             secret_sha256: hex::encode(Sha256::digest(&secret)),
             scram: Some(scram::verifier(id.as_str(), &text)),
             revoked: false,
@@ -80,6 +106,7 @@ impl Registry {
             name: Some(name),
             role: Role::Admin,
             accounts: Among::All,
+            withhold: Withheld::nothing(),
             secret_sha256: hex::encode(Sha256::digest(secret)),
             scram: Some(scram::verifier(FIRST_TOKEN, &first.text)),
             revoked: false,
@@ -102,17 +129,7 @@ impl Registry {
         let _one_at_a_time = self.changing.lock().await;
         // Another process may just have taken back the other administrator's.
         self.catch_up().await;
-        let old = self
-            .inner
-            .read()
-            .tokens
-            .get(id)
-            .filter(|t| !t.revoked)
-            .cloned();
-        let old = old.ok_or_else(|| RegistryError::NotFound {
-            what: "token",
-            id: id.to_string(),
-        })?;
+        let old = self.valid_token(id)?;
         if old.role == Role::Admin {
             let inner = self.inner.read();
             let admins = inner
@@ -129,6 +146,42 @@ impl Registry {
             at,
             by,
             revoked: true,
+            ..old
+        };
+        self.put(ControlKind::Token, id.as_str(), doc.version, &doc)
+            .await?;
+        self.inner.write().tokens.insert(id.clone(), doc.clone());
+        Ok(doc)
+    }
+
+    /// A token that was not taken back.
+    pub fn valid_token(&self, id: &TokenId) -> Result<Token, RegistryError> {
+        let inner = self.inner.read();
+        let token = inner.tokens.get(id).filter(|t| !t.revoked);
+        token.cloned().ok_or_else(|| RegistryError::NotFound {
+            what: "token",
+            id: id.to_string(),
+        })
+    }
+
+    /// Changes what a token's holder may see. It holds from the next request
+    /// on; an answer under way that would show more than is left breaks off.
+    pub async fn update_token(
+        &self,
+        by: &str,
+        id: &TokenId,
+        change: TokenChange,
+    ) -> Result<Token, RegistryError> {
+        let _one_at_a_time = self.changing.lock().await;
+        self.catch_up().await;
+        let old = self.valid_token(id)?;
+        let doc = Token {
+            version: old.version + 1,
+            at: self.clock.now(),
+            by: by.to_owned(),
+            accounts: change.accounts.unwrap_or(old.accounts),
+            withhold: change.withhold.unwrap_or(old.withhold),
+            name: change.name.unwrap_or(old.name),
             ..old
         };
         self.put(ControlKind::Token, id.as_str(), doc.version, &doc)
@@ -197,5 +250,6 @@ fn principal_of(token: &Token) -> Option<Principal> {
         id: token.id.to_string(),
         role: token.role,
         accounts: token.accounts.clone(),
+        withheld: token.withhold.clone(),
     })
 }

@@ -1,0 +1,68 @@
+//! Thousands of generated questions, each told alike by the full store and by
+//! one that holds nothing but what the principal may see.
+//!
+//! `CAIRN_SCOPE_QUESTIONS=10000` asks so many instead of a few hundred;
+//! `CAIRN_SCOPE_SEED=7` asks others, and repeats them.
+
+use super::corpus::{NEVER, asked, masked};
+use super::fixture::{A, B, C, Organization, auditor, organization, organization_without, small};
+use super::generator::Grammar;
+use super::oracle::{Told, difference, everything};
+
+async fn compare(
+    what: &str,
+    full: &Organization,
+    alone: &Organization,
+    principal: &cairn_schemas::control::Principal,
+) {
+    let (questions, seed) = (
+        asked("CAIRN_SCOPE_QUESTIONS", 200),
+        asked("CAIRN_SCOPE_SEED", 1),
+    );
+    println!("{what}: {questions} questions, CAIRN_SCOPE_SEED={seed}");
+    let mut grammar = Grammar::new(seed);
+    let (mut wrong, mut answered, mut rows) = (vec![], 0, 0);
+    for n in 0..questions {
+        let sql = grammar.question();
+        let (told, expected) = tokio::join!(
+            everything(full, principal, &sql),
+            everything(alone, principal, &sql)
+        );
+        if let Some(difference) = difference(&sql, &told, &expected) {
+            println!("{n}: {difference}");
+            wrong.push(difference);
+        }
+        if let Told::Rows(_, found) = &told.answer {
+            answered += 1;
+            rows += usize::from(found.iter().any(|r| r != "0|"));
+        }
+    }
+    println!(
+        "{what}: seed {seed}, {questions} questions, {answered} answered, {rows} with something in it, {} differences",
+        wrong.len()
+    );
+    assert!(
+        wrong.is_empty(),
+        "seed {seed}: {} differences:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    // A grammar that nobody understands would show nothing.
+    assert!(
+        answered * 2 > questions,
+        "{answered} of {questions} answered"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn generated_questions_tell_what_a_store_of_ones_own_would() {
+    let (full, alone) = (organization(&[A, B, C]).await, organization(&[A]).await);
+    compare("scope", &full, &alone, &auditor(&[A])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn generated_questions_tell_nothing_of_withheld_columns() {
+    let full = organization(&[A, B, C]).await;
+    let never = organization_without(&[A], NEVER, small()).await;
+    compare("withheld", &full, &never, &masked()).await;
+}

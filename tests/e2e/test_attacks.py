@@ -1,0 +1,296 @@
+"""The attacks of tests/attacks by the doors: what the engine's own tests ask in one process is asked here over the wire.
+
+`CAIRN_TEST_ATTACKS=long` takes all of them; else some, chosen by `CAIRN_TEST_SEED`.
+"""
+
+import json
+import os
+import random
+import time
+
+import pytest
+import requests
+
+from cairn import ABSENT, Cairn, ROOT, action
+
+A, B, C = "111111111111", "222222222222", "5333333333333333"
+SEED = int(os.environ.get("CAIRN_TEST_SEED", "1"))
+LONG = os.environ.get("CAIRN_TEST_ATTACKS") == "long"
+SAMPLE = 150
+
+# What differs between two servers by nature: places in the log, times of intake.
+BY_NATURE = ("log_offset", "ingest_", "log_", "select *", "history.*", "h.*", "row(", "queries", "commits",
+             "table history", "pg_stat", "pid", "txid", "except (", "exclude", "replace (", "everything e")
+
+
+def attacks():
+    """(class, statement) of every attack."""
+    found = []
+    for file in sorted((ROOT / "tests" / "attacks").glob("*.sql")):
+        for line in file.read_text().splitlines():
+            if line.strip() and not line.startswith("-- "):
+                found.append((file.stem, line))
+    return found
+
+
+def chosen(count=SAMPLE):
+    """Some attacks whose answers two servers share, of every class."""
+    fit = [a for a in attacks() if not any(word in a[1].lower() for word in BY_NATURE)]
+    if LONG:
+        return fit
+    print(f"CAIRN_TEST_SEED={SEED}")
+    return random.Random(SEED).sample(fit, count)
+
+
+def events(accounts):
+    """As the engine's own tests have them: mixed, A's names numbers, B's agents empty."""
+    made = []
+    for n in range(240):
+        account = [A, B, C, B][n % 4]
+        if account not in accounts:
+            continue
+        mine = account == A
+        made.append(action(
+            f"id-{n}", account=account, eventTime=f"2026-11-20T{n // 60:02d}:{n % 60:02d}:00Z",
+            eventName=["CreateUser", "DeleteUser", "ListUsers", "GetUser"][n % 4],
+            eventRW="Write" if n % 4 < 2 else "Read", serviceName=["ram", "ecs", "oss"][n % 3],
+            acsRegion="cn-hangzhou" if n % 5 == 0 else "eu-central-1", sourceIpAddress=f"10.0.0.{n % 200}",
+            userAgent="" if account == B else "aliyun-cli", errorCode="NoPermission" if n % 10 == 0 else ABSENT,
+            requestParameters={"UserName": f"u{n}", "n": n, "deep": {"a": [1, 2]}} if mine else {"x": "secret"},
+            userIdentity={"type": "ram-user", "accountId": account, "principalId": f"p{n % 7}",
+                          "userName": str(n % 7) if mine else f"secret-{account}-{n % 7}"}))
+    return made
+
+
+def fill(server, accounts):
+    for account in (A, B, C):
+        server.http("POST", "/v1/accounts", json={"id": account}, check=201)
+    server.trail("Writes", "--rw", "Write")
+    server.trail("my-trail")
+    server.trail("Everything")
+    if B in accounts:
+        server.trail("b-only", "--accounts", B)
+    made = events(accounts)
+    cut = len(made) * 4 // 5
+    server.post(made[:cut], receipts="refused")
+    server.flush()
+    server.post(made[cut:], receipts="refused")
+    server.auditor = server.token("auditor", [A])
+    made = server.http("POST", "/v1/tokens", check=201, json={
+        "role": "auditor", "accounts": [A], "withhold": ["source_ip", "user_name"]}).json()
+    server.masked = made["token"]
+    return server
+
+
+@pytest.fixture(scope="module")
+def whole(folders):
+    """All three accounts' events."""
+    with Cairn(folders("attacked")) as server:
+        yield fill(server, (A, B, C))
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def alone(folders):
+    """A's events, and nobody else's."""
+    with Cairn(folders("alone")) as server:
+        yield fill(server, (A,))
+        server.stop()
+
+
+def told(answer, ordered):
+    """What an answer tells: its columns and rows, or its error, whole."""
+    body = answer.json()
+    if answer.status_code != 200:
+        error = body["error"]
+        # Of several values on which a query fails, chance decides which is met first.
+        return answer.status_code, error["code"], "value" if "TRY_CAST" in error.get("hint", "") else error["message"]
+    rows = [json.dumps(row) for row in body["rows"]]
+    return 200, body["columns"], rows if ordered else sorted(rows)
+
+
+@pytest.mark.parametrize("which", ["auditor", "masked"])
+def test_http_tells_what_a_server_of_ones_own_would(whole, alone, which):
+    wrong = []
+    for kind, query in chosen():
+        ordered = "order by" in query.lower()
+        answers = [told(server.ask(query, token=getattr(server, which)), ordered) for server in (whole, alone)]
+        if answers[0] != answers[1]:
+            wrong.append(f"[{kind}] {query}\n  {answers[0]}\n  {answers[1]}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_two_servers_differ(whole, alone):
+    """So that equal answers above mean something."""
+    for query in ("SELECT count(*) FROM history WHERE dialect <> 'cairn'", "SELECT max(user_name) FROM history",
+                  "SELECT count(*) FROM trails.everything"):
+        assert told(whole.ask(query), True) != told(alone.ask(query), True), query
+
+
+# -- withheld columns -----------------------------------------------------------
+
+MASKED = ["source_ip", "user_name", "user_identity", "raw", "request_parameters", "principal_id", "principal_arn"]
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson", "text/csv",
+                                    "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"])
+@pytest.mark.parametrize("table", ["history", "trails.everything", "trails.writes"])
+def test_withheld_columns_are_in_no_form_and_no_table(whole, table, accept):
+    answer = whole.ask(f"SELECT * FROM {table}", token=whole.masked, accept=accept, check=200)
+    for marker in (b"10.0.0.", b"userName", b"secret", b"eventId", b"UserName"):
+        assert marker not in answer.content, marker
+    # And they are there for who may see them.
+    answer = whole.ask(f"SELECT source_ip, raw FROM {table}", token=whole.auditor, accept="text/csv", check=200)
+    assert b"10.0.0." in answer.content and b"userName" in answer.content
+
+
+def test_withheld_columns_are_null_and_said_to_be_withheld(whole):
+    row = whole.sql("SELECT * FROM history ORDER BY event_time LIMIT 1", token=whole.masked)[0]
+    assert all(row[column] is None for column in MASKED), row
+    assert row["event_id"] and row["account_id"] == A and row["event_name"]
+    described = {r["column_name"]: r for r in whole.sql("DESCRIBE history", token=whole.masked)}
+    for column in MASKED:
+        assert described[column]["comment"].startswith("Withheld"), column
+        assert described[column]["is_nullable"] == "YES"
+    assert not described["event_id"]["comment"].startswith("Withheld")
+    told = whole.http("GET", "/v1/whoami", token=whole.masked, check=200).json()
+    assert set(MASKED) <= set(told["withheld"])
+    assert "withheld" not in whole.http("GET", "/v1/whoami", token=whole.auditor, check=200).json()
+
+
+def test_quarantine_withholds_the_bytes(cairn):
+    sender = cairn.token("sender", [A])
+    cairn.post('{"broken": "by 10.9.8.7', token=sender)
+    masked = cairn.cli("token", "create", "--role", "auditor", "--accounts", A, "--withhold", "source_ip").out.strip()
+    plain = cairn.token("auditor", [A])
+    query = "SELECT reason, raw_base64, detail FROM quarantine"
+    assert cairn.sql(query, token=plain)[0]["raw_base64"]
+    row = cairn.sql(query, token=masked)[0]
+    assert row["reason"] and row["raw_base64"] is None and row["detail"] is None
+
+
+def test_a_verdict_is_not_made_of_nulls(whole):
+    path = "/v1/trails/Everything/explain?event_id=id-4"
+    answer = whole.http("GET", path, token=whole.masked, check=403).json()["error"]
+    assert "user_name" in answer["message"] and "withheld" in answer["message"]
+
+
+def test_who_withholds_what_is_told_and_recorded(cairn):
+    done = cairn.cli("token", "create", "--role", "auditor", "--accounts", "all", "--withhold", "mfa, source_ip")
+    assert "withheld: additional_event_data, detail, error_message, mfa, raw" in done.err
+    token_id = done.out.split("_")[1]
+    listed = {t["id"]: t for t in cairn.http("GET", "/v1/tokens", check=200).json()["tokens"]}[token_id]
+    assert listed["withhold"] == ["mfa", "source_ip"] and "raw" in listed["withheld"] and listed["version"] == 1
+    assert "mfa" in cairn.cli("token", "list").out
+    cairn.cli("token", "update", token_id, "--withhold", "raw", "--accounts", A)
+    listed = {t["id"]: t for t in cairn.http("GET", "/v1/tokens", check=200).json()["tokens"]}[token_id]
+    assert (listed["withhold"], listed["accounts"], listed["version"]) == (["raw"], [A], 2)
+    cairn.cli("token", "update", token_id, "--withhold", "none", "--name", "seen again")
+    cairn.restart()
+    listed = {t["id"]: t for t in cairn.http("GET", "/v1/tokens", check=200).json()["tokens"]}[token_id]
+    assert (listed["withhold"], listed["name"], listed["version"]) == ([], "seen again", 3)
+    recorded = cairn.sql("SELECT event_name, request_parameters FROM history WHERE service_name = 'cairn' AND "
+                         f"resource_name = '{token_id}' ORDER BY log_offset")
+    assert [r["event_name"] for r in recorded] == ["UpdateToken", "UpdateToken"]
+    assert json.loads(recorded[0]["request_parameters"]) == {"tokenId": token_id, "accounts": [A], "withhold": ["raw"]}
+
+
+@pytest.mark.parametrize("body, says", [
+    ({"role": "auditor", "accounts": "all", "withhold": ["account_id"]}, "cannot be withheld"),
+    ({"role": "auditor", "accounts": "all", "withhold": ["sourceip"]}, "no column"),
+    ({"role": "sender", "accounts": "all", "withhold": ["raw"]}, "auditors"),
+    ({"role": "admin", "withhold": ["raw"]}, "auditors"),
+    ({"role": "auditor", "accounts": "all", "withhold": "raw"}, "not what this call takes"),
+])
+def test_what_cannot_be_withheld_is_refused(shared, body, says):
+    answer = shared.http("POST", "/v1/tokens", json=body, check=400).json()["error"]
+    assert says in answer["message"], answer
+
+
+def test_only_administrators_change_tokens(shared):
+    token = shared.token("auditor", [A])
+    path = f"/v1/tokens/{token.split('_')[1]}"
+    for body in ({"accounts": "all"}, {"withhold": []}):
+        shared.http("PATCH", path, token=token, json=body, check=403)
+    shared.http("PATCH", path, json={}, check=400)
+    shared.http("PATCH", path, json={"accounts": []}, check=400)
+    shared.http("PATCH", path, json={"role": "admin"}, check=400)
+    shared.http("PATCH", "/v1/tokens/0123456789abcdef", json={"withhold": ["raw"]}, check=404)
+
+
+# -- a grant that changes while an answer is under way ---------------------------
+
+ENDLESS = "SELECT a.event_id, b.event_name FROM history a CROSS JOIN history b CROSS JOIN history c CROSS JOIN history d"
+WITHIN = 60
+
+
+@pytest.mark.parametrize("change", [{"accounts": [A]}, {"withhold": ["source_ip"]}, None],
+                         ids=["narrowed", "withheld", "revoked"])
+def test_who_may_see_less_loses_the_answer_under_way(whole, change):
+    made = whole.http("POST", "/v1/tokens", check=201, json={"role": "auditor", "accounts": [A, B]}).json()
+    path = f"/v1/tokens/{made['id']}"
+    answer = requests.post(f"{whole.url}/v1/sql", json={"query": ENDLESS}, stream=True, timeout=WITHIN,
+                           headers={"Authorization": f"Bearer {made['token']}", "Accept": "application/x-ndjson"})
+    parts = answer.iter_content(1 << 16)
+    assert next(parts)
+    if change:
+        whole.http("PATCH", path, json=change, check=200)
+    else:
+        whole.http("DELETE", path, check=204)
+    more = 0
+    with pytest.raises((requests.exceptions.ChunkedEncodingError, requests.exceptions.ConnectionError)):
+        for part in parts:
+            more += len(part)
+    assert more < 64 << 20, "the rows went on"
+    if change:
+        # A new question is answered, with less.
+        count = whole.one("SELECT count(DISTINCT account_id) FROM history", token=made["token"])
+        assert count == (1 if "accounts" in change else 2)
+
+
+def test_who_may_see_more_keeps_the_answer_under_way(whole):
+    made = whole.http("POST", "/v1/tokens", check=201,
+                      json={"role": "auditor", "accounts": [A], "withhold": ["raw"]}).json()
+    answer = requests.post(f"{whole.url}/v1/sql", json={"query": ENDLESS + " LIMIT 3000000"}, stream=True,
+                           timeout=WITHIN, headers={"Authorization": f"Bearer {made['token']}",
+                                                    "Accept": "application/x-ndjson"})
+    lines = answer.iter_lines()
+    first = json.loads(next(lines))
+    whole.http("PATCH", f"/v1/tokens/{made['id']}", json={"accounts": [A, B], "withhold": []}, check=200)
+    assert sum(1 for _ in lines) == 2_999_999 and set(first) == {"event_id", "event_name"}
+
+
+# -- one auditor and the others --------------------------------------------------
+
+def test_one_token_cannot_take_every_place(folders):
+    with Cairn(folders("places"), arguments=["--query-max-concurrent", "3", "--query-max-concurrent-per-principal", "2",
+                                             "--query-max-waiting-per-principal", "1"]) as server:
+        fill(server, (A,))
+        greedy, other = server.token("auditor", [A]), server.token("auditor", [A])
+        held = []
+        try:
+            for _ in range(2):
+                answer = requests.post(f"{server.url}/v1/sql", json={"query": ENDLESS}, stream=True, timeout=WITHIN,
+                                       headers={"Authorization": f"Bearer {greedy}", "Accept": "application/x-ndjson"})
+                next(answer.iter_content(1 << 10))
+                held.append(answer)
+            # Their own places are taken, and one may wait: the next is refused, and others are served.
+            import threading
+            waiting = threading.Thread(target=lambda: server.http("POST", "/v1/sql", token=greedy, json={"query": "SELECT 1"}))
+            waiting.start()
+            end = time.monotonic() + WITHIN
+            while True:
+                refused = requests.post(f"{server.url}/v1/sql", json={"query": "SELECT 2"}, timeout=WITHIN,
+                                        headers={"Authorization": f"Bearer {greedy}"})
+                if refused.status_code == 429:
+                    break
+                assert time.monotonic() < end, refused.text
+            assert refused.json()["error"]["code"] == "busy" and "you have 2 queries" in refused.text
+            for _ in range(3):
+                assert server.one("SELECT count(*) FROM history", token=other) == 60
+        finally:
+            for answer in held:
+                answer.close()
+        waiting.join()
+        assert server.one("SELECT count(*) FROM history", token=greedy) == 60
+        server.stop()
