@@ -2,6 +2,7 @@
 
 mod attacks;
 mod clients;
+mod bombs;
 mod chance;
 mod corpus;
 pub(crate) mod fixture;
