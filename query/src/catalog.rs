@@ -381,6 +381,7 @@ fn entries(known: Vec<TableName>, system: &[Arc<dyn SystemTable>]) -> Vec<Entry>
             name: (*name).to_owned(),
             kind: Kind::View(view),
             comment: view.says.to_owned(),
+            withheld: Arc::default(),
         }));
     }
     all.extend(system.iter().map(|table| Entry {

@@ -74,7 +74,12 @@ async fn what_runs_without_end_ends_at_its_time() {
     ] {
         ends(&full, sql, ANY).await;
     }
-    ends(&full, "SELECT count(*) FROM history a, history b, history c, history d, history e, history f", TIME).await;
+    ends(
+        &full,
+        "SELECT count(*) FROM history a, history b, history c, history d, history e, history f",
+        TIME,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,9 +105,21 @@ async fn what_grows_without_end_ends_at_its_memory() {
 async fn what_grows_while_it_is_planned_is_refused() {
     let full = engine(30, 256 << 20).await;
     let long_list: String = (0..50_000).map(|n| format!("{n},")).collect();
-    let nested = format!("SELECT {}1{} FROM history", "(".repeat(5000), ")".repeat(5000));
-    let calls = format!("SELECT {}raw{} FROM history", "upper(".repeat(5000), ")".repeat(5000));
-    let cases = format!("SELECT {}1{} FROM history", "CASE WHEN late THEN ".repeat(3000), " END".repeat(3000));
+    let nested = format!(
+        "SELECT {}1{} FROM history",
+        "(".repeat(5000),
+        ")".repeat(5000)
+    );
+    let calls = format!(
+        "SELECT {}raw{} FROM history",
+        "upper(".repeat(5000),
+        ")".repeat(5000)
+    );
+    let cases = format!(
+        "SELECT {}1{} FROM history",
+        "CASE WHEN late THEN ".repeat(3000),
+        " END".repeat(3000)
+    );
     let nots = format!("SELECT {}late FROM history", "NOT ".repeat(9000));
     let minus = format!("SELECT {}1", "- ".repeat(9000));
     for sql in [
@@ -116,12 +133,38 @@ async fn what_grows_while_it_is_planned_is_refused() {
         chain(60, "x + x AS x, t", "SELECT count(*) FROM # WHERE x > 5"),
         chain(60, "x + x AS x, t", "SELECT sum(x) FROM #"),
         chain(60, "x + x AS x, t", "SELECT x FROM # ORDER BY x LIMIT 1"),
-        chain(60, "CASE WHEN x > 5 THEN x ELSE x - 1 END AS x, t", "SELECT x FROM # WHERE x = 3"),
-        chain(60, "nullif(x, x) AS x, t", "SELECT count(*) FROM # a JOIN # b ON a.x = b.x"),
-        format!("SELECT count(*) FROM history GROUP BY CUBE ({})", columns(16)),
-        format!("SELECT count(*) FROM history GROUP BY CUBE ({}), CUBE ({})", columns(7), columns(8)),
-        format!("SELECT count(*) FROM history GROUP BY ROLLUP ({}), ROLLUP ({}), ROLLUP ({})", columns(30), columns(31), columns(32)),
-        format!("SELECT 1 FROM history{}", ", history".repeat(0) + &(0..40).map(|i| format!(", history h{i}")).collect::<String>()),
+        chain(
+            60,
+            "CASE WHEN x > 5 THEN x ELSE x - 1 END AS x, t",
+            "SELECT x FROM # WHERE x = 3",
+        ),
+        chain(
+            60,
+            "nullif(x, x) AS x, t",
+            "SELECT count(*) FROM # a JOIN # b ON a.x = b.x",
+        ),
+        format!(
+            "SELECT count(*) FROM history GROUP BY CUBE ({})",
+            columns(16)
+        ),
+        format!(
+            "SELECT count(*) FROM history GROUP BY CUBE ({}), CUBE ({})",
+            columns(7),
+            columns(8)
+        ),
+        format!(
+            "SELECT count(*) FROM history GROUP BY ROLLUP ({}), ROLLUP ({}), ROLLUP ({})",
+            columns(30),
+            columns(31),
+            columns(32)
+        ),
+        format!(
+            "SELECT 1 FROM history{}",
+            ", history".repeat(0)
+                + &(0..40)
+                    .map(|i| format!(", history h{i}"))
+                    .collect::<String>()
+        ),
         vec!["SELECT 1"; 3000].join(" UNION ALL "),
     ] {
         ends(&full, &sql, STATEMENT).await;
