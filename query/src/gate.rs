@@ -4,6 +4,8 @@
 //! statements that there are; and the plan that the engine made of it, node by
 //! node, in case the engine should read more into the text than we did.
 
+mod growth;
+
 use std::ops::ControlFlow;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -13,7 +15,7 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan};
 use datafusion::sql::parser::{ExplainStatement, Statement};
 use datafusion::sql::sqlparser::ast::{
-    Expr, ObjectName, Query, ShowStatementFilter, ShowStatementFilterPosition,
+    Expr, ObjectName, Query, Select, ShowStatementFilter, ShowStatementFilterPosition,
     ShowStatementOptions, Statement as Sql, TableFactor, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -247,6 +249,13 @@ impl Visitor for Walk {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<QueryError> {
+        match growth::check_groups(select) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
+    }
+
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<QueryError> {
         match factor {
             // The engine would pass over these clauses without a word, and an
@@ -404,5 +413,6 @@ pub(crate) fn verify(plan: &LogicalPlan) -> Result<Calls, QueryError> {
         Ok(TreeNodeRecursion::Continue)
     })
     .map_err(|e| QueryError::planning(&e))?;
+    growth::check(plan).map_err(|e| QueryError::planning(&e))?;
     Ok(calls)
 }

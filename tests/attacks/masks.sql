@@ -53,7 +53,7 @@ SELECT event_id, lag(source_ip) OVER (ORDER BY event_time) AS n FROM history ORD
 SELECT DISTINCT first_value(event_id) OVER (ORDER BY source_ip, event_id) FROM history
 SELECT DISTINCT max(source_ip) OVER () FROM history
 -- As a key: of a group, a join, a set.
-SELECT source_ip, count(*) FROM history GROUP BY source_ip ORDER BY 2 DESC LIMIT 3
+SELECT source_ip, count(*) FROM history GROUP BY source_ip ORDER BY 2 DESC, 1 LIMIT 3
 SELECT count(*) FROM history GROUP BY source_ip ORDER BY 1 DESC LIMIT 3
 SELECT length(source_ip), count(*) FROM history GROUP BY 1
 SELECT md5(source_ip), count(*) FROM history GROUP BY 1
@@ -70,8 +70,8 @@ SELECT source_ip FROM history INTERSECT SELECT '10.0.0.4'
 SELECT '10.0.0.4' EXCEPT SELECT source_ip FROM history
 SELECT count(*) FROM (SELECT source_ip FROM history EXCEPT SELECT source_ip FROM trails.everything) x
 SELECT h.event_id, l.n FROM history h, LATERAL (SELECT count(*) AS n FROM history i WHERE i.source_ip = h.source_ip) l ORDER BY h.event_time LIMIT 3
-SELECT string_agg(source_ip, ',') FROM history
-SELECT array_agg(DISTINCT source_ip) FROM history
+SELECT string_agg(source_ip, ',' ORDER BY event_time) FROM history
+SELECT array_agg(DISTINCT source_ip ORDER BY source_ip) FROM history
 SELECT first_value(source_ip ORDER BY event_time), approx_distinct(source_ip) FROM history
 SELECT count(*) FILTER (WHERE source_ip = '10.0.0.4') FROM history
 SELECT bool_or(source_ip = '10.0.0.4') FROM history
