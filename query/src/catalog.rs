@@ -75,6 +75,7 @@ pub(crate) enum Kind {
 /// The tables of `pg_catalog`: the same for everybody, whatever they say.
 static PG_ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
     let entry = |table: &PgTable| Entry {
+        withheld: Arc::default(),
         schema: PG_CATALOG,
         name: table.name.to_owned(),
         kind: Kind::Pg,

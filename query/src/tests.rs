@@ -1,9 +1,9 @@
 //! A small organization in memory, and what its auditors get to see.
 
 mod attacks;
-mod clients;
 mod bombs;
 mod chance;
+mod clients;
 mod corpus;
 pub(crate) mod fixture;
 mod functions;

@@ -27,7 +27,7 @@ SELECT min(log_partition), max(log_item) FROM history
 SELECT max(length(user_name)), min(length(user_agent)) FROM history
 SELECT count(DISTINCT user_name), approx_distinct(user_name) FROM history
 SELECT approx_distinct(event_id) FROM history
-SELECT approx_median(log_offset), median(log_offset) FROM history
+SELECT median(log_offset), count(approx_median(log_offset)) FROM history
 SELECT avg(log_offset), stddev(log_offset), var_pop(log_offset) FROM history
 SELECT corr(log_offset, length(user_name)), covar_pop(log_offset, length(source_ip)) FROM history
 SELECT regr_slope(log_offset, length(user_name)), regr_count(log_offset, log_offset) FROM history
@@ -115,7 +115,7 @@ SELECT event_id FROM history WHERE account_id > '1' ORDER BY event_time DESC LIM
 SELECT event_id FROM trails.everything ORDER BY event_time DESC LIMIT 3
 SELECT event_id FROM history LIMIT -1
 SELECT event_id FROM history LIMIT (SELECT count(*) FROM history WHERE account_id = '222222222222')
-SELECT event_id FROM history LIMIT NULL OFFSET 299
+SELECT event_id FROM history ORDER BY event_time LIMIT NULL OFFSET 299
 SELECT * FROM history TABLESAMPLE SYSTEM (50)
 SELECT * FROM history TABLESAMPLE (10 ROWS)
 SELECT count(*) FROM history FOR SYSTEM_TIME AS OF '1970-01-01T00:00:00Z'
