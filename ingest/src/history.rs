@@ -32,8 +32,10 @@ use tokio::sync::{Notify, watch};
 
 use crate::recent::{Recent, Stretch};
 
+mod claim;
 mod commit;
 
+pub use claim::Standing;
 use commit::Batch;
 pub use commit::Outcome;
 
@@ -77,6 +79,8 @@ pub struct History {
     moved: Notify,
     /// The batch on its way into the table.
     batch: tokio::sync::Mutex<Option<Batch>>,
+    /// By which start this process may commit; see [`claim`].
+    claim: claim::Claim,
     /// How many bytes of committed rows may stay for followers.
     follower_bytes: usize,
 }
@@ -88,7 +92,7 @@ impl History {
         let at = shown.1.clone();
         let whole = whole(&at, &table.pledged(), &quarantine.position());
         let memory = Memory {
-            recent: Recent::new(at.clone()),
+            recent: Recent::new(at.of_records()),
             shown,
             learned: at,
             begun: false,
@@ -98,9 +102,10 @@ impl History {
             quarantine,
             memory: Mutex::new(memory),
             moved: Notify::new(),
-            committed: watch::Sender::new(whole),
+            committed: watch::Sender::new(whole.of_records()),
             owned: watch::Sender::default(),
             batch: tokio::sync::Mutex::default(),
+            claim: claim::Claim::default(),
             follower_bytes,
         }
     }
@@ -173,6 +178,7 @@ impl History {
     pub(crate) async fn refresh_tables(&self) -> Result<(), TableError> {
         self.quarantine.refresh().await?;
         self.table.refresh().await?;
+        self.claim.is_lost(&self.table.position());
         self.look();
         Ok(())
     }
@@ -213,7 +219,7 @@ impl History {
     }
 
     fn take_in(&self, memory: &mut Memory, stand: Stand) {
-        memory.recent.others_at(&stand.1);
+        memory.recent.others_at(&stand.1.of_records());
         memory.show(stand);
         // Under the lock: a follower that learns of the position finds memory
         // in step with it.
@@ -236,11 +242,11 @@ impl History {
         let at = stand.1.clone();
         {
             let mut memory = self.memory.lock();
-            memory.recent = Recent::new(at.clone());
+            memory.recent = Recent::new(at.of_records());
             memory.learned = at.clone();
             memory.shown = stand;
             memory.begun = true;
-            self.publish(&at);
+            self.publish(&at.of_records());
         }
         // Others may have gone on since.
         self.look();
@@ -303,7 +309,7 @@ impl History {
         }
         let fresh = held.into_iter().map(|s| s.rows);
         let fresh = fresh.filter(|r| r.num_rows() > 0).collect();
-        view(&self.table, listing, fresh, &reach)
+        view(&self.table, listing, fresh, &reach.of_records())
     }
 
     /// Everything quarantined up to now.

@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use cairn_schemas::Position;
 use cairn_store::table::TableError;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -107,6 +107,9 @@ pub enum PipelineError {
     /// The duplicate index could not be brought up to what history committed.
     #[error(transparent)]
     CatchUp(#[from] CatchUpError),
+    /// Another process was started later on a copy of this one's log.
+    #[error("another process was started later on the same log")]
+    Superseded,
     /// A task of ours panicked.
     #[error("a pipeline task ended abruptly: {0}")]
     Task(#[from] tokio::task::JoinError),
@@ -253,6 +256,7 @@ impl Pipeline {
     /// One incarnation, from after its begin to its end.
     async fn live(&mut self, stop: &CancellationToken) -> Result<End, PipelineError> {
         let mut committed = self.history.subscribe();
+        let mut superseded = self.history.superseded();
         self.answer_flushes();
         loop {
             let known = !self.again || self.learning.is_none();
@@ -266,6 +270,7 @@ impl Pipeline {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(End::Stopped),
+                () = is_true(&mut superseded) => return Err(PipelineError::Superseded),
                 ended = ended(&mut self.commit) => {
                     self.commit = None;
                     let overtaken = match self.commit_ended(ended?)? {
@@ -452,6 +457,13 @@ async fn ended(
     match commit {
         Some(commit) => commit.await,
         None => std::future::pending().await,
+    }
+}
+
+/// Returns when it is; never, where nobody can say so any more.
+async fn is_true(told: &mut watch::Receiver<bool>) {
+    if told.wait_for(|told| *told).await.is_err() {
+        std::future::pending().await
     }
 }
 

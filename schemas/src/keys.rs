@@ -3,6 +3,7 @@
 //! ```text
 //! DATA/
 //!   node                                   the name of this folder's log
+//!   starts                                 the last starts on it, where the store is shared
 //!   LOCK                                   held by the running server
 //!   admin.token                            the first administrator's token, mode 0600
 //!   log/                                   the embedded log's segments
@@ -24,6 +25,8 @@ use crate::ids::{TrailId, TrailName};
 pub const LOCK_FILE: &str = "LOCK";
 /// The name of this data folder's log.
 pub const NODE_FILE: &str = "node";
+/// The numbers of this data folder's last starts.
+pub const STARTS_FILE: &str = "starts";
 /// The first administrator's token.
 pub const ADMIN_TOKEN_FILE: &str = "admin.token";
 /// The embedded log's folder.

@@ -42,6 +42,15 @@ impl Partition {
         }
     }
 
+    /// Under which history keeps the number of the last start of
+    /// the process whose own log this is.
+    pub fn start(&self) -> Self {
+        Self {
+            source: format!("~start-{}", self.source),
+            number: self.number,
+        }
+    }
+
     /// Whether it is a partition only by its form: what stands under it counts
     /// no records.
     pub fn is_pseudo(&self) -> bool {

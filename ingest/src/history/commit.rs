@@ -119,7 +119,7 @@ impl History {
             // What was learned meanwhile stays known.
             memory.learned.merge(&to);
             memory.recent.committed(&batch.to);
-            self.publish(&to);
+            self.publish(&to.of_records());
         }
         *slot = None;
         self.look();
@@ -153,7 +153,8 @@ impl History {
         match done.await {
             Ok(_) => Ok(Outcome::Committed(to)),
             Err(TableError::Conflict { at }) => {
-                let overtaken = self.memory.lock().recent.is_overtaken(&from, &at);
+                let overtaken =
+                    self.claim.is_lost(&at) || self.memory.lock().recent.is_overtaken(&from, &at);
                 Ok(match overtaken || !at.reaches(&from) {
                     true => Outcome::Overtaken,
                     false => Outcome::Behind(at),

@@ -48,6 +48,9 @@ impl Pipeline {
     async fn try_begin(&mut self) -> Result<bool, PipelineError> {
         let table = Arc::clone(self.history.table());
         self.history.refresh_tables().await?;
+        if self.history.is_superseded() {
+            return Err(PipelineError::Superseded);
+        }
         let known = if self.judge.as_ref().is_some_and(Judge::is_settled) {
             self.history.learned()
         } else {
@@ -72,6 +75,7 @@ impl Pipeline {
         self.open_since = None;
         (self.again, self.conflicts) = (false, 0);
         self.backoff = Duration::ZERO;
+        let at = at.of_records();
         let owned = self.source.begin(&at).await?;
         self.boards.begin(&owned, &at);
         self.history.own(owned);

@@ -1,3 +1,4 @@
+mod copied;
 mod crowd;
 mod decided;
 mod many;

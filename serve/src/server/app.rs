@@ -22,8 +22,9 @@ use super::kafka::{self, Ends, Kafka};
 use super::metrics::Metrics;
 use super::node::own_partition;
 use super::observing::{Observing, register_accounts};
-use super::opening::{check_log, open_history, open_log, store_url};
+use super::opening::{open_history, open_log, store_url};
 use super::registry::Registry;
+use super::starts;
 use super::stores::Worm;
 use super::tables::make_engine;
 use super::trails::{Opener, TrailSet};
@@ -142,7 +143,8 @@ impl App {
         let control = ControlStore::new(Arc::clone(&root.store), root.prefix.clone());
         let registry = open_registry(&settings, &control, &ambient).await?;
         let history = Arc::new(open_history(&root, &ambient).await?);
-        let committed = check_log(&log, &partition, &history)?;
+        let committed =
+            starts::begin(&settings.data.dir, &log, &partition, &history, &ambient).await?;
         let boards = Arc::new(Boards::new(VERDICTS_KEPT));
         let verdicts = boards.own(&partition, committed);
         let stop = CancellationToken::new();

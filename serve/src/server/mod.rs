@@ -10,6 +10,7 @@
 //! - [`node`], [`kafka`]: the log's name, and where events come from beside HTTP
 //! - [`registry`], [`trails`]: accounts, tokens, trails
 //! - [`stores`]: how object stores are reached, and whether they keep what is written
+//! - [`starts`]: whether another process has the same log
 //! - [`audit`]: Cairn's own events
 //! - [`reload`]: what other processes changed
 //! - [`rejected`]: calls without a valid token
@@ -39,6 +40,7 @@ pub mod room;
 pub mod scram;
 pub mod spill;
 pub mod start;
+mod starts;
 pub mod stores;
 pub mod system_tables;
 mod tables;

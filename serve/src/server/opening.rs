@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use cairn_ingest::history::History;
+use cairn_ingest::history::{History, Standing};
 use cairn_schemas::{Partition, keys};
 use cairn_store::log::{EmbeddedLog, LogOptions};
 use cairn_store::objects::Opened;
@@ -58,12 +58,8 @@ pub(super) async fn open_history(root: &Opened, ambient: &Ambient) -> anyhow::Re
 /// Where the pipeline reads on. A log that begins after that place has lost
 /// records, and one that ends before it would give offsets out twice: both
 /// are refused.
-pub(super) fn check_log(
-    log: &EmbeddedLog,
-    own: &Partition,
-    history: &History,
-) -> anyhow::Result<i64> {
-    let committed = history.table().position().of(own);
+pub(super) fn check_log(log: &EmbeddedLog, own: &Partition, at: &Standing) -> anyhow::Result<i64> {
+    let committed = at.history.of(own);
     let (start, end) = (log.start(), log.end());
     anyhow::ensure!(
         start <= committed,
@@ -75,7 +71,7 @@ pub(super) fn check_log(
         "the log ends at offset {end}, but history is committed up to {committed}: the folder log/ \
          is older than the tables. Restore log/ and store/ from the same backup"
     );
-    let quarantined = history.quarantine().position().of(own);
+    let quarantined = at.quarantine.of(own);
     anyhow::ensure!(
         end >= quarantined,
         "the log ends at offset {end}, but quarantine reaches up to {quarantined}: the folder log/ is \

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use cairn_ingest::pipeline::PipelineError;
 use cairn_schemas::control::{Principal, Role};
 use cairn_schemas::{Clock, keys};
 use tokio::net::TcpListener;
@@ -20,7 +21,7 @@ use super::audit::{Act, Caller};
 use super::http::router;
 use super::pg;
 use super::stores::object_settings;
-use super::{doors, kafka, maintenance, rejected, reload};
+use super::{doors, kafka, maintenance, rejected, reload, starts};
 use crate::config::Settings;
 
 /// How long the doors stay shut after a start for the log to be read.
@@ -145,6 +146,11 @@ async fn serve(
         ended = &mut background.pipeline => Some(ended),
     };
     tracing::info!("stopping");
+    if app.history.is_superseded() {
+        tracing::error!(log = %app.partition, "another process was started on a copy of this data folder");
+        // At once: what would be acknowledged from here on nobody would read.
+        app.log.close().await?;
+    }
     stop.cancel();
     // First the doors, so that nothing more is acknowledged; then the rest.
     doors.await?;
@@ -172,7 +178,10 @@ async fn serve(
         pipeline
     };
     let outcome = match tokio::time::timeout(COMMIT_GRACE, last).await {
-        Ok(ended) => ended?.context("the pipeline stopped"),
+        Ok(ended) => match ended? {
+            Err(PipelineError::Superseded) => Err(starts::Superseded::of(&app).into()),
+            ended => ended.context("the pipeline stopped"),
+        },
         Err(_) => {
             tracing::warn!("the last commit did not end in time; the log still has everything");
             Ok(())

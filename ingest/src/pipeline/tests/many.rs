@@ -4,7 +4,7 @@ use super::super::*;
 use super::world::{Mode, World, event, look, owned, partition};
 
 /// Commits only where a flush or a change asks for it.
-fn seldom() -> PipelineOptions {
+pub(super) fn seldom() -> PipelineOptions {
     PipelineOptions {
         commit_interval: Duration::from_secs(3600),
         last_commit: Duration::from_millis(300),

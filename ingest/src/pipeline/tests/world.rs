@@ -342,6 +342,14 @@ impl World {
         process.task.await.unwrap().unwrap();
     }
 
+    /// What process `n` ended with by itself.
+    pub(super) async fn ended(&mut self, n: usize) -> PipelineError {
+        let process = self.processes[n].take().expect("it runs");
+        let ended = tokio::time::timeout(PATIENCE, process.task).await;
+        let ended = ended.expect("it ends some time").unwrap();
+        ended.expect_err("nobody stopped it")
+    }
+
     pub(super) fn send(&self, to: i32, records: Vec<bytes::Bytes>) {
         self.log.append(&partition(to), &self.envelope, records);
     }
@@ -390,7 +398,11 @@ impl World {
     /// The checker: looks at the store with eyes of its own.
     pub(super) async fn check(&self) {
         let (table, quarantine) = open_tables(Arc::clone(&self.store), 1 << 20).await;
-        assert_eq!(table.position(), self.log.end(), "where history stands");
+        assert_eq!(
+            table.position().of_records(),
+            self.log.end(),
+            "where history stands"
+        );
         let rows = rows_of(&table).await;
         let refused = rows_of(&quarantine).await;
         let mut places = BTreeSet::new();
