@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use cairn_schemas::Micros;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{ObjectMeta, ObjectStore};
 use serde_json::{Value, json};
 
 use super::error::TableError;
@@ -19,7 +19,7 @@ use super::landed::Made;
 use super::log::{versioned, with_info};
 use super::names::is_own_folder;
 use super::state::{LiveFile, State, under};
-use super::{Head, Table, scratch};
+use super::{Head, Table};
 use crate::view::Expired;
 
 /// The `appId` that every maintenance commit carries: of two that started from
@@ -108,11 +108,16 @@ impl Table {
     /// `before`. A file that does not say when stays.
     ///
     /// A wrong clock must not cost the evidence, so this refuses a `before`
-    /// that is not in the past, and one that lies further than
-    /// [`super::TableOptions::expire_gap`] after everything that it would
-    /// remove: where expiry runs regularly, what it removes has only just
-    /// passed the bound.
+    /// that is not in the past, and a clock that the store or the table's own
+    /// rows contradict ([`super::clocks`]). Nothing has changed then; the next
+    /// call looks anew.
     pub async fn expire(&self, before: Micros) -> Result<ExpireReport, TableError> {
+        let done = self.try_expire(before).await;
+        *self.not_expired.lock() = done.as_ref().err().map(ToString::to_string);
+        done
+    }
+
+    async fn try_expire(&self, before: Micros) -> Result<ExpireReport, TableError> {
         let now = self.clock.now();
         if before >= now {
             return Err(self.refused(
@@ -130,6 +135,7 @@ impl Table {
             return Ok(ExpireReport::default());
         }
         self.check_gap(&head.state, before)?;
+        self.check_clock().await?;
         let mut report = ExpireReport::default();
         for live in old.iter().filter_map(|path| head.state.files.get(path)) {
             report.files += 1;
@@ -161,23 +167,6 @@ impl Table {
         done?;
         self.checkpoint_if_due(&mut head).await;
         Ok(report)
-    }
-
-    fn check_gap(&self, state: &State, before: Micros) -> Result<(), TableError> {
-        let newest = expired(state, before)
-            .filter_map(|live| Some(live.file.ingest_time?.1.0))
-            .max()
-            .unwrap_or(before.0);
-        let gap = i64::try_from(self.options.expire_gap.as_micros()).unwrap_or(i64::MAX);
-        if before.0.saturating_sub(newest) <= gap {
-            return Ok(());
-        }
-        Err(self.refused(format!(
-            "expiry up to {} would remove everything up to {}, and nothing is there from between: \
-             if the machine's clock is right and nothing came in for so long, raise expire_gap once",
-            before.to_rfc3339(),
-            Micros(newest).to_rfc3339(),
-        )))
     }
 
     /// Whether no maintenance was committed since `fenced` was read.
@@ -240,22 +229,6 @@ impl Table {
         }
         self.sweep(orphan_before).await?;
         Ok(report)
-    }
-
-    /// What time it is in the store, in milliseconds: that of an object put
-    /// there just now.
-    async fn store_time(&self) -> Result<i64, TableError> {
-        let key = self.log.key(&scratch("clock", &self.ids.hex128()));
-        let asked = async {
-            self.log.store.put(&key, PutPayload::from("")).await?;
-            self.log.store.head(&key).await
-        };
-        let asked = asked.await;
-        if let Err(error) = self.log.store.delete(&key).await {
-            tracing::debug!(%key, %error, "clock object not removed");
-        }
-        let meta = asked.map_err(|e| self.log.unavailable("asking the store's clock", e))?;
-        Ok(meta.last_modified.timestamp_millis())
     }
 
     /// Removes the hidden files in the table's own folders that were last
@@ -375,7 +348,7 @@ fn is_denied(error: &object_store::Error) -> bool {
 }
 
 /// The files whose rows were all ingested before `before`.
-fn expired(state: &State, before: Micros) -> impl Iterator<Item = &LiveFile> {
+pub(super) fn expired(state: &State, before: Micros) -> impl Iterator<Item = &LiveFile> {
     state
         .files
         .values()
@@ -383,7 +356,7 @@ fn expired(state: &State, before: Micros) -> impl Iterator<Item = &LiveFile> {
         .filter(move |live| live.file.ingest_time.is_some_and(|(_, last)| last < before))
 }
 
-fn millis(duration: Duration) -> i64 {
+pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
 }
 

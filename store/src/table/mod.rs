@@ -18,9 +18,11 @@
 //! - [`read`]: rows come back
 //! - [`past`]: how far the files reached at an earlier version or time
 //! - [`merge`] and [`compact`]: many small files become few large ones
+//! - [`clocks`]: whose time decides what is old
 //! - [`age`]: old files go, then their objects, then the log's old entries
 
 mod age;
+mod clocks;
 mod commit;
 mod compact;
 mod error;
@@ -46,7 +48,7 @@ use cairn_schemas::{Clock, IdSource, Micros, Position};
 use futures::TryStreamExt;
 use object_store::ObjectStore;
 use object_store::path::Path;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -99,6 +101,8 @@ pub struct Table {
     shown: RwLock<Shown>,
     /// How many deletions the store refused last, as it was told.
     denied: AtomicU64,
+    /// Why nothing was expired last.
+    not_expired: Mutex<Option<String>>,
 }
 
 /// The newest state known, owned by whoever holds the lock.
@@ -182,6 +186,7 @@ impl Table {
             }),
             shown: RwLock::new(shown),
             denied: AtomicU64::new(0),
+            not_expired: Mutex::default(),
             spec,
             options,
             log,

@@ -173,9 +173,9 @@ pub struct TableOptions {
     pub attempts: u32,
     /// The first pause between two tries; it doubles up to 64 times itself.
     pub pause: Duration,
-    /// `expire` refuses to go on where the newest file that it would remove is
-    /// older than this at its bound: then either the clock jumped or nothing
-    /// came in for as long, and only the operator knows which.
+    /// `expire` refuses to go on where for longer than this nothing came in, at
+    /// any time after what it would remove: then either the clock jumped or
+    /// nothing was sent for as long.
     pub expire_gap: Duration,
 }
 

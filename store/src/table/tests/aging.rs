@@ -105,8 +105,9 @@ async fn a_clock_that_jumped_removes_nothing() {
     assert!(matches!(future, Err(TableError::Refused { .. })));
     clock.0.fetch_add(3650 * DAY, Ordering::SeqCst);
     let jumped = table.expire(Micros(NOON + 3560 * DAY)).await.unwrap_err();
-    assert!(jumped.to_string().contains("expire_gap"), "{jumped}");
-    // Also when events came in under the wrong clock.
+    assert!(jumped.to_string().contains("nothing came in"), "{jumped}");
+    assert_eq!(table.expiry_trouble(), Some(jumped.to_string()));
+    // Also when events came in under the wrong clock, all the time.
     table
         .commit(vec![events_at(50, 60, NOON + 3650 * DAY)], &at(50), &at(60))
         .await
@@ -114,6 +115,57 @@ async fn a_clock_that_jumped_removes_nothing() {
     let jumped = table.expire(Micros(NOON + 3560 * DAY)).await.unwrap_err();
     assert!(matches!(jumped, TableError::Refused { .. }));
     assert_eq!(rows(&table).await, expected(60));
+    // Put right, it goes on.
+    clock.0.fetch_add(-3650 * DAY, Ordering::SeqCst);
+    assert_eq!(table.expire(Micros(NOON - 2 * DAY)).await.unwrap().files, 2);
+    assert_eq!(table.expiry_trouble(), None);
+}
+
+/// Commits ten rows each that came in at `times`, after the first `done` tens.
+async fn came_in(table: &Table, done: i64, times: impl IntoIterator<Item = i64>) {
+    for (n, time) in (done..).zip(times) {
+        let (from, to) = (n * 10, n * 10 + 10);
+        let rows = events_at(from, to, time);
+        table.commit(vec![rows], &at(from), &at(to)).await.unwrap();
+    }
+}
+
+/// Events come in every day, the clock jumps by forty days, and they go on to
+/// come in: what lies just before the bound is as old as it always is.
+#[tokio::test]
+async fn a_clock_that_jumped_while_events_came_in_removes_nothing() {
+    let (opened, clock) = (memory(), clock());
+    let table = aged(&opened, &clock, 0).await;
+    let day = |n: i64| NOON - (200 - n) * DAY;
+    came_in(&table, 0, (0..5).map(day)).await;
+    came_in(&table, 5, (40..45).map(day)).await;
+    clock.0.store(day(45), Ordering::SeqCst);
+    let jumped = table.expire(Micros(day(2))).await.unwrap_err();
+    assert!(jumped.to_string().contains("nothing came in"), "{jumped}");
+    assert_eq!(rows(&table).await, expected(100));
+    // What came in after the hole is trusted again.
+    came_in(&table, 10, [70, 95, 120].map(day)).await;
+    clock.0.store(day(130), Ordering::SeqCst);
+    let late = table.expire(Micros(day(42))).await.unwrap();
+    assert_eq!(late.files, 7);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_ahead_of_the_stores_removes_nothing() {
+    let (opened, clock) = (memory(), clock());
+    let table = aged(&opened, &clock, 0).await;
+    let start = table.store_time().await.unwrap() * 1000;
+    let hour = DAY / 24;
+    came_in(&table, 0, (0..10).map(|n| start - (9 - n) * DAY)).await;
+    clock.0.store(start + 2 * hour, Ordering::SeqCst);
+    let bound = Micros(start - 5 * DAY);
+    let ahead = table.expire(bound).await.unwrap_err();
+    assert!(ahead.to_string().contains("by the store's"), "{ahead}");
+    assert_eq!(table.expiry_trouble(), Some(ahead.to_string()));
+    assert_eq!(rows(&table).await, expected(100));
+    clock.0.store(start + hour / 2, Ordering::SeqCst);
+    assert_eq!(table.expire(bound).await.unwrap().files, 4);
+    assert_eq!(table.expiry_trouble(), None);
 }
 
 #[tokio::test]
