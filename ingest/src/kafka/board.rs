@@ -155,6 +155,17 @@ pub struct KafkaBoard {
 struct State {
     partitions: BTreeMap<(String, i32), PartitionStatus>,
     status: KafkaStatus,
+    /// What keeps the client from the brokers, since it was last with them.
+    cause: Option<String>,
+}
+
+impl State {
+    fn explain(&self, text: &str) -> String {
+        match &self.cause {
+            Some(cause) => format!("{text}: {cause}"),
+            None => text.to_owned(),
+        }
+    }
 }
 
 impl KafkaBoard {
@@ -182,6 +193,10 @@ impl KafkaBoard {
 
     pub(super) fn begin(&self, partitions: Vec<PartitionStatus>) {
         let mut state = self.state.lock();
+        if !partitions.is_empty() {
+            // The brokers have told of them.
+            state.cause = None;
+        }
         let mut old = std::mem::take(&mut state.partitions);
         for mut new in partitions {
             let key = (new.topic.clone(), new.partition);
@@ -227,7 +242,9 @@ impl KafkaBoard {
     }
 
     pub(super) fn rebalanced(&self) {
-        self.state.lock().status.rebalances += 1;
+        let mut state = self.state.lock();
+        state.status.rebalances += 1;
+        state.cause = None;
     }
 
     pub(super) fn missing_topics(&self, missing: Vec<String>) {
@@ -238,7 +255,23 @@ impl KafkaBoard {
         tracing::debug!(detail = text, "kafka client error");
         let mut state = self.state.lock();
         state.status.errors += 1;
-        state.status.last_error = Some(text.to_owned());
+        state.status.last_error = Some(state.explain(text));
+    }
+
+    /// A line of librdkafka's log. Why a broker lets the client not in stands
+    /// there alone, as a rule: its errors say only that all brokers are down.
+    pub(super) fn logged(&self, text: &str) {
+        let Some(failure) = text.strip_prefix("FAIL: ") else {
+            return;
+        };
+        // Without the name of the thread.
+        let cause = failure.split_once("]: ").map_or(failure, |(_, rest)| rest);
+        self.state.lock().cause = Some(cause.to_owned());
+    }
+
+    /// `text` with what keeps the client from the brokers, where that is known.
+    pub(super) fn explain(&self, text: &str) -> String {
+        self.state.lock().explain(text)
     }
 
     /// Takes librdkafka's statistics in.

@@ -25,7 +25,9 @@ pub(super) struct Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
-        log_line(level as i32, &format!("{facility}: {text}"));
+        let text = format!("{facility}: {text}");
+        self.board.logged(&text);
+        log_line(level as i32, &text);
     }
 
     fn stats(&self, _: Statistics) {}

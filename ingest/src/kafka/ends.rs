@@ -60,7 +60,8 @@ impl KafkaEnds {
     /// The cluster cannot be asked, or does not tell of every partition.
     pub async fn end(&self) -> Result<Position, String> {
         let mut end = Position::default();
-        for (name, topic) in self.all_topics().await? {
+        let topics = self.all_topics().await;
+        for (name, topic) in topics.map_err(|error| self.board.explain(&error))? {
             for (number, extent) in &topic.extents {
                 let extent = extent
                     .as_ref()

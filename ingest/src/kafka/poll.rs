@@ -281,7 +281,10 @@ impl Poller {
                 }
             }
             Event::Stats(json) => self.board.statistics(json),
-            Event::Log { level, text } => log_line(level, &text),
+            Event::Log { level, text } => {
+                self.board.logged(&text);
+                log_line(level, &text);
+            }
             Event::Other => {}
         }
     }

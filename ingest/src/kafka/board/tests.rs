@@ -75,3 +75,30 @@ fn a_stop_says_what_to_do_and_pausing_hides_it_not() {
     assert_eq!((&json["from"], &json["to"]), (&5.into(), &7.into()));
     assert!(json["what_to_do"].as_str().unwrap().contains("accept"));
 }
+
+/// librdkafka's errors say that all brokers are down; why stands in its log.
+#[test]
+fn why_no_broker_lets_the_client_in_is_told_until_one_does() {
+    let board = KafkaBoard::default();
+    let told = || board.status().last_error.unwrap();
+    board.client_error("1/1 brokers are down");
+    assert_eq!(told(), "1/1 brokers are down");
+    board.logged("FAIL: [thrd:sasl_ssl://b:1/bootstrap]: sasl_ssl://b:1/bootstrap: wrong password");
+    board.logged("CONFWARN: [thrd:app]: something else");
+    for error in ["1/1 brokers are down", "no metadata"] {
+        board.client_error(error);
+        let told = told();
+        assert!(
+            told.starts_with(error) && told.ends_with("wrong password"),
+            "{told}"
+        );
+        assert!(!told.contains("thrd"), "{told}");
+    }
+    assert!(board.explain("no answer").ends_with("wrong password"));
+    // It was put right; what fails later has another cause.
+    board.begin(vec![status(5, 9)]);
+    board.client_error("1/1 brokers are down");
+    assert_eq!(told(), "1/1 brokers are down");
+    assert_eq!(board.explain("no answer"), "no answer");
+    assert_eq!(board.status().errors, 4);
+}
