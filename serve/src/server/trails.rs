@@ -95,8 +95,6 @@ pub struct TrailSet {
     history: Arc<History>,
     opener: Arc<Opener>,
     options: DeliverOptions,
-    /// The URL of the server's own store.
-    own_store: String,
     /// The trails by id; one that was deleted stays until the server stops,
     /// for it still delivers what came before its end.
     followers: RwLock<BTreeMap<TrailId, Arc<Follower>>>,
@@ -131,13 +129,12 @@ impl TrailSet {
             None => String::new(),
         };
         let set = Arc::new(Self {
-            documents: Arc::new(Documents::new(control.clone())),
+            documents: Arc::new(Documents::new(control.clone(), &own_store)),
             control,
             ends,
             history,
             opener,
             options,
-            own_store,
             followers: RwLock::default(),
             names: RwLock::default(),
             ever: RwLock::default(),
@@ -196,7 +193,7 @@ impl TrailSet {
             .iter()
             .filter(|k| k.kind == ControlKind::Trail && k.id == id.as_str() && k.version > known)
         {
-            versions.push(self.control.get(key).await?);
+            versions.push(self.documents.get(key).await?);
         }
         match follower {
             Some(follower) => self.learn(&follower, versions).await,

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use cairn_ingest::deliver::{Follower, OpenTable};
 use cairn_schemas::selector::Selector;
 use cairn_schemas::trail::{Destination, Trail, TrailChange, TrailStatus, TrailVersion};
-use cairn_schemas::{Micros, Position, TrailId, TrailName, keys};
+use cairn_schemas::{Micros, Position, TrailId, TrailName};
 use cairn_store::control::ControlError;
 use cairn_store::table::TableError;
 use sha2::{Digest, Sha256};
@@ -189,11 +189,8 @@ impl TrailSet {
             ));
         }
         let id = self.next_id(&new.name)?;
-        let destination = new.destination.unwrap_or_else(|| Destination {
-            url: format!("{}/{}", self.own_store, keys::trail_table(&new.name, &id)),
-            endpoint: None,
-            region: None,
-        });
+        let own_place = || self.documents.own_place(&new.name, &id);
+        let destination = new.destination.clone().unwrap_or_else(own_place);
         self.refuse_taken_place(&destination).await?;
         let effective = match new.backfill {
             true => Position::default(),
