@@ -20,7 +20,7 @@ use super::measure::{Loaded, Meter, Options, Subject};
 use crate::config::{Data, Settings};
 use crate::server::ambient::{SystemClock, SystemIds};
 use crate::server::app::{Ambient, App, Background, Shared};
-use crate::server::http::ops::flush_all;
+use crate::server::http::flush::flush_all;
 use crate::server::maintenance;
 use crate::server::opening::open_log;
 use crate::server::trails::NewTrail;

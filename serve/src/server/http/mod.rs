@@ -6,6 +6,7 @@ pub mod accounts;
 pub mod auth;
 pub mod error;
 pub mod events;
+pub mod flush;
 pub mod formats;
 pub mod ops;
 pub mod rest;
@@ -38,7 +39,7 @@ pub fn router(app: Shared) -> Router {
         .route("/metrics", get(ops::metrics))
         .route("/v1/status", get(ops::status))
         .route("/v1/whoami", get(ops::whoami))
-        .route("/v1/flush", post(ops::flush))
+        .route("/v1/flush", post(flush::flush))
         .route("/v1/quarantine/resubmit", post(ops::resubmit))
         .route("/v1/sources", get(sources::list))
         .route("/v1/sources/accept", post(sources::accept))

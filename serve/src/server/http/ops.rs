@@ -1,4 +1,4 @@
-//! What operators ask: health, status, metrics, flush, quarantine.
+//! What operators ask: health, status, metrics, quarantine.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -6,10 +6,9 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
-use cairn_ingest::kafka::{PartitionState, PartitionStatus};
 use cairn_schemas::control::Role;
 use cairn_schemas::selector::Among;
-use cairn_schemas::{AccountId, Micros, Partition, Position};
+use cairn_schemas::{AccountId, Micros, Position};
 use cairn_store::table::Table;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -96,7 +95,7 @@ fn table_json(table: &Table) -> Value {
         "files": files.files.len(),
         "rows": sum(|f| f.rows),
         "bytes": sum(|f| f.size),
-        "position": table.position(),
+        "position": table.position().of_records(),
     })
 }
 
@@ -139,8 +138,11 @@ async fn full_status(app: &App, mut out: Value) -> Value {
     out["history"] = table_json(app.history.table());
     out["history"]["open_rows"] = json!(open_rows);
     out["history"]["open_bytes"] = json!(open_bytes);
-    out["history"]["retention_days"] = json!(app.settings.history.retention_days);
+    // Why nothing was expired last; null once it went well.
+    out["history"]["expiry_trouble"] = json!(app.history.table().expiry_trouble());
     out["quarantine"] = table_json(app.history.quarantine());
+    out["quarantine"]["expiry_trouble"] = json!(app.history.quarantine().expiry_trouble());
+    out["history"]["retention_days"] = json!(app.settings.history.retention_days);
     let (worm, enforced) = app.worm.describe(None);
     out["store"] = json!({"worm": worm, "worm_enforced": enforced});
     let mut trails = Vec::new();
@@ -153,6 +155,7 @@ async fn full_status(app: &App, mut out: Value) -> Value {
         }
         if let Some(table) = follower.table() {
             trail["files"] = json!(table.files().files.len());
+            trail["expiry_trouble"] = json!(table.expiry_trouble());
         }
         trails.push(trail);
     }
@@ -169,62 +172,6 @@ async fn full_status(app: &App, mut out: Value) -> Value {
 fn behind(head: &Position, at: &Position) -> i64 {
     let each = head.0.iter().map(|(p, next)| (next - at.of(p)).max(0));
     each.sum()
-}
-
-/// Commits everything that was acknowledged before the call, everywhere.
-pub async fn flush_all(app: &App) -> Result<Position, ApiError> {
-    let mut target = Position::at(app.partition.clone(), app.log.end());
-    if let Some(kafka) = &app.kafka {
-        let end = kafka.ends.end().await.map_err(ApiError::unavailable)?;
-        target.merge(&end);
-    }
-    // What is stopped waits for an administrator; the rest need not.
-    let mut held = app.kafka.as_deref().map(stopped).unwrap_or_default();
-    let committed = app.history.committed();
-    held.retain(|(partition, _)| target.of(partition) > committed.of(partition));
-    for (partition, _) in &held {
-        target.0.remove(partition);
-    }
-    if !app.pipeline.flush(target.clone()).await {
-        return Err(ApiError::unavailable(
-            "the pipeline has stopped; the server's log says why",
-        ));
-    }
-    match app.trails.flush(&target).await.into_iter().next() {
-        None => match held.into_iter().next() {
-            None => Ok(target),
-            Some((partition, reason)) => Err(ApiError::unavailable(format!(
-                "{partition} is stopped: {reason}"
-            ))
-            .hint("everything else is committed; `cairn source list` says what to do")),
-        },
-        Some((trail, error)) => Err(ApiError::unavailable(format!(
-            "trail {trail} cannot deliver: {error}"
-        ))
-        .hint("history is committed; the trail goes on by itself once its destination answers")),
-    }
-}
-
-/// The partitions that this process was given and does not read, and why.
-fn stopped(kafka: &kafka::Kafka) -> Vec<(Partition, String)> {
-    let status = kafka.reader.as_ref().map(|r| r.board().status());
-    let partitions = status.map(|s| s.partitions).unwrap_or_default();
-    let reason = |p: &PartitionStatus| match &p.state {
-        PartitionState::Stopped { why, .. } => Some((kafka::partition_of(p), kafka::told_of(why))),
-        PartitionState::Reading | PartitionState::Paused => None,
-    };
-    partitions.iter().filter_map(reason).collect()
-}
-
-/// `POST /v1/flush`.
-pub async fn flush(
-    State(app): State<Shared>,
-    asked: Authenticated,
-) -> Result<Json<Value>, ApiError> {
-    asked
-        .needs(&app, &[Role::Admin, Role::Sender], "Flush")
-        .await?;
-    Ok(Json(json!({"committed": flush_all(&app).await?})))
 }
 
 #[derive(Debug, Default, Deserialize)]
