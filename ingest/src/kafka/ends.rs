@@ -61,6 +61,8 @@ impl KafkaEnds {
     pub async fn end(&self) -> Result<Position, String> {
         let mut end = Position::default();
         let topics = self.all_topics().await;
+        // What went wrong lies in the client's queue, which nobody else reads.
+        self.cluster.serve();
         for (name, topic) in topics.map_err(|error| self.board.explain(&error))? {
             for (number, extent) in &topic.extents {
                 let extent = extent
