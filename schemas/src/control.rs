@@ -29,6 +29,8 @@ pub enum ControlKind {
     Topic,
     /// [`Acceptance`], by a name made of the partition.
     Acceptance,
+    /// [`crate::export::Export`], by export id.
+    Export,
 }
 
 impl ControlKind {
@@ -41,6 +43,7 @@ impl ControlKind {
             Self::Trail => "trail",
             Self::Topic => "topic",
             Self::Acceptance => "acceptance",
+            Self::Export => "export",
         }
     }
 
@@ -53,6 +56,7 @@ impl ControlKind {
             Self::Trail,
             Self::Topic,
             Self::Acceptance,
+            Self::Export,
         ];
         all.into_iter().find(|kind| kind.as_str() == name)
     }

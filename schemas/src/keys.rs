@@ -8,6 +8,7 @@
 //!   admin.token                            the first administrator's token, mode 0600
 //!   log/                                   the embedded log's segments
 //!   seen/                                  runs of the duplicate index (derived; may be deleted)
+//!   exports/<principal>/…/<export>/        exports that were given no other destination
 //!   store/                                 an object store, laid out as it would be in a bucket
 //!     control/<kind>/<id>/<version>.json   control documents
 //!     tables/history/                      Delta tables
@@ -33,6 +34,8 @@ pub const ADMIN_TOKEN_FILE: &str = "admin.token";
 pub const LOG_DIR: &str = "log";
 /// The duplicate index's folder.
 pub const SEEN_DIR: &str = "seen";
+/// The folder of exports that were given no other destination.
+pub const EXPORTS_DIR: &str = "exports";
 /// The folder that is an object store.
 pub const STORE_DIR: &str = "store";
 /// The table of every event, in the object store.

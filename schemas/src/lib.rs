@@ -8,6 +8,7 @@
 pub mod ambient;
 pub mod columns;
 pub mod control;
+pub mod export;
 pub mod ids;
 pub mod keys;
 pub mod position;

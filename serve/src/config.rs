@@ -7,6 +7,7 @@
 //! page are all held to it.
 
 mod check;
+pub mod export;
 pub mod flags;
 pub mod kafka;
 pub mod keys;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use cairn_schemas::AccountId;
 
+pub use export::Export;
 pub use kafka::Kafka;
 pub use load::{ConfigError, Origin, Override, Problem, Sources};
 pub use pg::Pg;
@@ -74,6 +76,8 @@ pub struct Settings {
     pub trails: Trails,
     /// `[query]`: limits on SQL.
     pub query: Query,
+    /// `[export]`: where exports may go.
+    pub export: Export,
     /// `[organization]`: what the organization is called at the first start.
     pub organization: Organization,
     /// `[s3]`: how trails reach S3.

@@ -4,5 +4,6 @@ pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod export;
 mod memory;
 pub mod server;

@@ -6,6 +6,7 @@
 
 mod admin;
 mod connect;
+mod export;
 mod ingest;
 mod ops;
 pub mod output;
@@ -124,6 +125,8 @@ pub enum Command {
     Ingest(ingest::IngestArgs),
     /// Ask a question in SQL
     Sql(sql::SqlArgs),
+    /// Hand rows or events over as files with a manifest, and check such files
+    Export(Box<export::ExportArgs>),
     /// Make, change, start, stop and explain trails
     Trail(trail::TrailArgs),
     /// Make and revoke tokens
@@ -173,6 +176,7 @@ pub async fn run(command: Command, out: &mut Out) -> Outcome {
         Command::Serve(args) => serve::run(*args).await,
         Command::Ingest(args) => ingest::run(args, out).await,
         Command::Sql(args) => sql::run(args, out).await,
+        Command::Export(args) => export::run(*args, out).await,
         Command::Trail(args) => trail::run(args, out).await,
         Command::Token(args) => admin::token(args, out).await,
         Command::Account(args) => admin::account(args, out).await,

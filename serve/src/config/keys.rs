@@ -1,6 +1,7 @@
 //! The one list of what can be set. The file's sections and keys, the names in
 //! the environment, the flags and the reference page are all held to it.
 
+mod export;
 mod kafka;
 mod pg;
 mod query;
@@ -90,8 +91,22 @@ const fn key(
 
 /// Every setting.
 pub const KEYS: &[Key] = &joined::<
-    { OWN.len() + query::QUERY.len() + pg::PG.len() + kafka::KAFKA.len() + s3::S3.len() },
->(&[OWN, query::QUERY, pg::PG, kafka::KAFKA, s3::S3]);
+    {
+        OWN.len()
+            + query::QUERY.len()
+            + export::EXPORT.len()
+            + pg::PG.len()
+            + kafka::KAFKA.len()
+            + s3::S3.len()
+    },
+>(&[
+    OWN,
+    query::QUERY,
+    export::EXPORT,
+    pg::PG,
+    kafka::KAFKA,
+    s3::S3,
+]);
 
 const fn joined<const N: usize>(lists: &[&[Key]]) -> [Key; N] {
     let mut all = [OWN[0]; N];

@@ -4,38 +4,36 @@ use std::sync::Arc;
 
 use cairn_ingest::deliver::DeliverOptions;
 use cairn_ingest::history::History;
-use cairn_ingest::pipeline::{Pipeline, PipelineError, PipelineHandle, PipelineOptions};
+use cairn_ingest::pipeline::{PipelineError, PipelineHandle};
 use cairn_ingest::receive::ReceiveLimits;
-use cairn_ingest::source::EmbeddedSource;
 use cairn_ingest::verdict::{Boards, Verdicts};
 use cairn_query::Engine;
 use cairn_schemas::{Clock, IdSource, Partition};
 use cairn_store::control::ControlStore;
 use cairn_store::log::EmbeddedLog;
 use cairn_store::objects::ObjectSettings;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::audit::Audit;
-use super::intake::{Judges, begun};
-use super::kafka::{self, Ends, Kafka};
+use super::exports::Exports;
+use super::exports::places::Places;
+use super::intake::Parts;
+use super::kafka::{Ends, Kafka};
 use super::metrics::Metrics;
 use super::node::own_partition;
-use super::observing::{Observing, register_accounts};
 use super::opening::{open_history, open_log, store_url};
 use super::registry::Registry;
-use super::starts;
 use super::stores::Worm;
-use super::tables::make_engine;
+use super::tables::make_engines;
 use super::trails::{Opener, TrailSet};
-use super::watermarks::{Times, Watermarks};
+use super::watermarks::Watermarks;
 use crate::config::Settings;
 
 /// What every request gets.
 pub type Shared = Arc<App>;
 
 /// How many of the newest verdicts are kept for doors that wait.
-const VERDICTS_KEPT: usize = 262_144;
+pub(super) const VERDICTS_KEPT: usize = 262_144;
 /// Memory for committed rows that followers have not read yet.
 pub(super) const FOLLOWER_BYTES: usize = 128 << 20;
 
@@ -78,6 +76,10 @@ pub struct App {
     pub engine: Arc<Engine>,
     /// Up to when everything that was sent is in.
     pub watermarks: Arc<Watermarks>,
+    /// SQL for exports: longer, with places and memory of their own.
+    pub export_engine: Arc<Engine>,
+    /// Files for others.
+    pub exports: Exports,
     /// Limits on bodies.
     pub receive_limits: ReceiveLimits,
     /// Memory for bodies on their way in.
@@ -139,42 +141,25 @@ impl App {
         let own_store = store_url(&settings)?;
         let shared = ambient.shared;
         let partition = own_partition(&settings.data.dir, shared, ambient.ids.as_ref())?;
+        let places = Places::new(&settings, &ambient.objects, &own_store)?;
         let (root, worm) = Worm::over_own(&own_store, &ambient).await?;
         let control = ControlStore::new(Arc::clone(&root.store), root.prefix.clone());
         let registry = open_registry(&settings, &control, &ambient).await?;
         let history = Arc::new(open_history(&root, &ambient).await?);
-        let committed =
-            starts::begin(&settings.data.dir, &log, &partition, &history, &ambient).await?;
-        let boards = Arc::new(Boards::new(VERDICTS_KEPT));
-        let verdicts = boards.own(&partition, committed);
         let stop = CancellationToken::new();
-
-        let (accounts, found) = mpsc::unbounded_channel();
-        let audit = open_audit(&log, &registry, &ambient, &verdicts);
-        let registering = register_accounts(Arc::clone(&registry), audit.clone(), found);
-        let accounts_task = tokio::spawn(registering);
-        let times = Arc::new(Times::default());
-        let observer = Observing {
-            metrics: Arc::clone(&metrics),
-            times: Arc::clone(&times),
-            clock: Arc::clone(&ambient.clock),
-            accounts,
+        let parts = Parts {
+            settings: &settings,
+            ambient: &ambient,
+            log: &log,
+            partition: &partition,
+            control: &control,
+            registry: &registry,
+            history: &history,
         };
-        let embedded = EmbeddedSource::new(log.clone(), partition.clone());
-        let (kafka, source) = kafka::join(&settings, &control, &ambient.clock, embedded).await?;
-        let (pipeline, handle) = Pipeline::new(
-            source,
-            Arc::new(Judges::new(&settings, &registry)),
-            Arc::clone(&history),
-            Arc::clone(&boards),
-            Arc::new(observer),
-            pipeline_options(&settings),
-        );
-        let mut pipeline = tokio::spawn(pipeline.run(stop.clone()));
-        begun(&history, &mut pipeline).await?;
-        let ends = Arc::new(Ends::new(&log, &partition, &kafka));
+        let intake = parts.start(&metrics, &stop).await?;
+        let ends = Arc::new(Ends::new(&log, &partition, &intake.kafka));
         let watermarks = Arc::new(Watermarks::new(
-            times,
+            intake.times,
             Arc::clone(&ends),
             Arc::clone(&history),
             Arc::clone(&ambient.clock),
@@ -189,7 +174,7 @@ impl App {
             stop.clone(),
         );
         let trails = trails.await?;
-        let engine = make_engine(
+        let engines = make_engines(
             &settings,
             &history,
             &trails,
@@ -197,6 +182,8 @@ impl App {
             &watermarks,
             &ambient,
         )?;
+        let node = partition.source.clone();
+        let exports = open_exports(&settings, &control, places, node, &ambient, &stop).await?;
         let app = Arc::new(Self {
             receive_limits: receive_limits(&settings),
             room: super::room::Room::new(&settings.server),
@@ -206,29 +193,24 @@ impl App {
             shared: ambient.shared,
             control,
             registry,
-            audit,
+            audit: intake.audit,
             rejected: super::rejected::Rejected::default(),
             log,
             partition,
-            verdicts,
-            boards,
-            kafka,
+            verdicts: intake.verdicts,
+            boards: intake.boards,
+            kafka: intake.kafka,
             history,
-            pipeline: handle,
+            pipeline: intake.handle,
             trails,
             worm,
-            engine,
+            engine: engines.queries,
             watermarks,
+            export_engine: engines.exports,
+            exports,
             metrics,
         });
-        Ok((
-            app,
-            Background {
-                pipeline,
-                stop,
-                accounts: accounts_task,
-            },
-        ))
+        Ok((app, intake.background))
     }
 }
 
@@ -248,19 +230,17 @@ async fn open_registry(
     Ok(Arc::new(registry.await?))
 }
 
-fn open_audit(
-    log: &EmbeddedLog,
-    registry: &Arc<Registry>,
+async fn open_exports(
+    settings: &Settings,
+    control: &ControlStore,
+    places: Places,
+    node: String,
     ambient: &Ambient,
-    verdicts: &Arc<Verdicts>,
-) -> Audit {
-    Audit::new(
-        log.clone(),
-        Arc::clone(registry),
-        Arc::clone(&ambient.clock),
-        Arc::clone(&ambient.ids),
-        Arc::clone(verdicts),
-    )
+    stop: &CancellationToken,
+) -> anyhow::Result<Exports> {
+    let at_once = settings.export.max_concurrent as usize;
+    let (control, stop) = (control.clone(), stop.child_token());
+    Ok(Exports::open(control, places, ambient, node, at_once, stop).await?)
 }
 
 fn opener(ambient: &Ambient, worm: &Arc<Worm>) -> Opener {
@@ -288,15 +268,6 @@ fn deliver_options(settings: &Settings, ambient: &Ambient) -> DeliverOptions {
 
 pub(super) fn size(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
-}
-
-fn pipeline_options(settings: &Settings) -> PipelineOptions {
-    PipelineOptions {
-        commit_interval: settings.history.commit_interval,
-        commit_rows: size(settings.history.commit_rows),
-        commit_bytes: size(settings.history.commit_bytes),
-        ..PipelineOptions::default()
-    }
 }
 
 fn receive_limits(settings: &Settings) -> ReceiveLimits {

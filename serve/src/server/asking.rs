@@ -18,7 +18,8 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use cairn_query::{
-    Exceeded, Param, Prepared, QueryError, QueryStream, Question, Standing as _, TableVersion,
+    Engine, Exceeded, Param, Prepared, QueryError, QueryStream, Question, Standing as _,
+    TableVersion,
 };
 use cairn_schemas::control::{Principal, Role};
 use cairn_store::log::LogError;
@@ -114,6 +115,16 @@ pub async fn ask(
     asker: Asker,
     question: impl Into<Question>,
 ) -> Result<Answer, AskError> {
+    ask_on(app, &app.engine, asker, question).await
+}
+
+/// The same on an engine with limits of its own.
+pub async fn ask_on(
+    app: &Shared,
+    engine: &Engine,
+    asker: Asker,
+    question: impl Into<Question>,
+) -> Result<Answer, AskError> {
     may_ask(app, &asker).await?;
     let question = question.into();
     let mut asked = Asked {
@@ -125,7 +136,7 @@ pub async fn ask(
         versions: BTreeMap::new(),
         told: false,
     };
-    match asked.begin(question).await {
+    match asked.begin(engine, question).await {
         Ok((rows, held)) => Ok(Answer {
             over: held.is_none(),
             rows,
@@ -199,10 +210,11 @@ impl Asked {
     /// Plans the query and takes its first batch; without one, it is recorded.
     async fn begin(
         &mut self,
+        engine: &Engine,
         question: Question,
     ) -> Result<(QueryStream, Option<RecordBatch>), QueryError> {
         let principal = &self.asker.principal;
-        let mut rows = self.app.engine.query(principal, question).await?;
+        let mut rows = engine.query(principal, question).await?;
         self.versions.clone_from(rows.versions());
         let held = rows.next().await.transpose()?;
         self.rows += held.as_ref().map_or(0, |b| b.num_rows() as u64);
@@ -291,6 +303,11 @@ impl Answer {
     /// The states of the tables that the answer is computed over.
     pub fn versions(&self) -> &BTreeMap<String, TableVersion> {
         self.rows.versions()
+    }
+
+    /// The tables that the statement speaks of.
+    pub fn tables(&self) -> &[String] {
+        self.rows.tables()
     }
 
     /// How long it has taken so far.

@@ -8,17 +8,120 @@ use async_trait::async_trait;
 use cairn_ingest::decode::DecodeLimits;
 use cairn_ingest::history::History;
 use cairn_ingest::judge::{CatchUpError, Judge, MakeJudge, open_index};
-use cairn_ingest::pipeline::PipelineError;
+use cairn_ingest::pipeline::{Pipeline, PipelineError, PipelineHandle, PipelineOptions};
 use cairn_ingest::seen::SeenOptions;
-use cairn_schemas::{Position, keys};
+use cairn_ingest::source::EmbeddedSource;
+use cairn_ingest::verdict::{Boards, Verdicts};
+use cairn_schemas::{Partition, Position, keys};
+use cairn_store::control::ControlStore;
+use cairn_store::log::EmbeddedLog;
 use cairn_store::table::Table;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
+use super::app::{Ambient, Background, VERDICTS_KEPT, size};
+use super::audit::Audit;
+use super::kafka::{self, Kafka};
+use super::metrics::Metrics;
+use super::observing::{Observing, register_accounts};
 use super::registry::Registry;
+use super::starts;
+use super::watermarks::Times;
 use crate::config::Settings;
+
+/// What lies there when intake begins.
+#[derive(Debug)]
+pub(super) struct Parts<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) ambient: &'a Ambient,
+    pub(super) log: &'a EmbeddedLog,
+    pub(super) partition: &'a Partition,
+    pub(super) control: &'a ControlStore,
+    pub(super) registry: &'a Arc<Registry>,
+    pub(super) history: &'a Arc<History>,
+}
+
+/// Intake that has begun.
+pub(super) struct Intake {
+    pub(super) boards: Arc<Boards>,
+    pub(super) verdicts: Arc<Verdicts>,
+    pub(super) audit: Audit,
+    pub(super) times: Arc<Times>,
+    pub(super) kafka: Option<Arc<Kafka>>,
+    pub(super) handle: PipelineHandle,
+    pub(super) background: Background,
+}
+
+impl Parts<'_> {
+    /// Begins to read the log on from what of it is committed.
+    pub(super) async fn start(
+        &self,
+        metrics: &Arc<Metrics>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Intake> {
+        let (settings, clock) = (self.settings, &self.ambient.clock);
+        let (folder, history) = (&settings.data.dir, self.history);
+        let began = starts::begin(folder, self.log, self.partition, history, self.ambient);
+        let committed = began.await?;
+        let boards = Arc::new(Boards::new(VERDICTS_KEPT));
+        let verdicts = boards.own(self.partition, committed);
+        let audit = Audit::new(
+            self.log.clone(),
+            Arc::clone(self.registry),
+            Arc::clone(clock),
+            Arc::clone(&self.ambient.ids),
+            Arc::clone(&verdicts),
+        );
+        let (accounts, found) = mpsc::unbounded_channel();
+        let registering = register_accounts(Arc::clone(self.registry), audit.clone(), found);
+        let registering = tokio::spawn(registering);
+        let times = Arc::new(Times::default());
+        let observer = Observing {
+            metrics: Arc::clone(metrics),
+            times: Arc::clone(&times),
+            clock: Arc::clone(clock),
+            accounts,
+        };
+        let embedded = EmbeddedSource::new(self.log.clone(), self.partition.clone());
+        let (kafka, source) = kafka::join(settings, self.control, clock, embedded).await?;
+        let (pipeline, handle) = Pipeline::new(
+            source,
+            Arc::new(Judges::new(settings, self.registry)),
+            Arc::clone(self.history),
+            Arc::clone(&boards),
+            Arc::new(observer),
+            pipeline_options(settings),
+        );
+        let mut pipeline = tokio::spawn(pipeline.run(stop.clone()));
+        begun(self.history, &mut pipeline).await?;
+        Ok(Intake {
+            boards,
+            verdicts,
+            audit,
+            times,
+            kafka,
+            handle,
+            background: Background {
+                pipeline,
+                stop: stop.clone(),
+                accounts: registering,
+            },
+        })
+    }
+}
+
+fn pipeline_options(settings: &Settings) -> PipelineOptions {
+    PipelineOptions {
+        commit_interval: settings.history.commit_interval,
+        commit_rows: size(settings.history.commit_rows),
+        commit_bytes: size(settings.history.commit_bytes),
+        ..PipelineOptions::default()
+    }
+}
 
 /// Opens judges over the data folder's duplicate index.
 #[derive(Debug)]
-pub(super) struct Judges {
+struct Judges {
     /// The index's folder.
     folder: PathBuf,
     /// Who is known already.
@@ -29,7 +132,7 @@ pub(super) struct Judges {
 
 impl Judges {
     /// As `settings` say.
-    pub(super) fn new(settings: &Settings, registry: &Arc<Registry>) -> Self {
+    fn new(settings: &Settings, registry: &Arc<Registry>) -> Self {
         Self {
             folder: settings.data.dir.join(keys::SEEN_DIR),
             registry: Arc::clone(registry),
@@ -57,7 +160,7 @@ impl MakeJudge for Judges {
 
 /// Returns once the pipeline has begun, or with the error that it ended with:
 /// who starts a server is told at once what is wrong with its data folder.
-pub(super) async fn begun(
+async fn begun(
     history: &History,
     pipeline: &mut tokio::task::JoinHandle<Result<(), PipelineError>>,
 ) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@
 //! - [`room`]: memory for bodies on their way in
 //! - [`node`], [`kafka`]: the log's name, and where events come from beside HTTP
 //! - [`registry`], [`trails`]: accounts, tokens, trails
+//! - [`exports`]: files for others, with a manifest
 //! - [`stores`]: how object stores are reached, and whether they keep what is written
 //! - [`starts`]: whether another process has the same log
 //! - [`audit`]: Cairn's own events
@@ -24,6 +25,7 @@ pub mod asking;
 pub mod audit;
 pub mod doors;
 pub mod explain;
+pub mod exports;
 pub mod http;
 mod intake;
 pub mod kafka;

@@ -251,7 +251,10 @@ impl Registry {
                     }
                 }
             }
-            ControlKind::Trail | ControlKind::Topic | ControlKind::Acceptance => {}
+            ControlKind::Trail
+            | ControlKind::Topic
+            | ControlKind::Acceptance
+            | ControlKind::Export => {}
         }
         Ok(())
     }

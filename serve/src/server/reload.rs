@@ -39,7 +39,9 @@ async fn look(app: &App) -> anyhow::Result<()> {
     let keys = app.control.keys().await?;
     let registry = app.registry.refresh(&keys).await;
     let trails = app.trails.refresh(&keys).await;
+    let exports = app.exports.refresh(&keys).await;
     app.history.refresh().await?;
     registry?;
+    exports?;
     trails
 }

@@ -127,6 +127,7 @@ async fn serve(
     let learning = tokio::spawn(reload::follow(Arc::clone(&app), stop.clone()));
     let upkeep = tokio::spawn(maintenance::keep_up(Arc::clone(&app), stop.clone()));
     let watching = tokio::spawn(kafka::watch(Arc::clone(&app), stop.clone()));
+    app.exports.begin(&app);
     let doors_closed = CancellationToken::new();
     let rejected = tokio::spawn(rejected::report(Arc::clone(&app), doors_closed.clone()));
     let doors = tokio::spawn(doors::serve(

@@ -34,6 +34,7 @@ pub fn object_settings(settings: &Settings, clock: &Arc<dyn Clock>) -> ObjectSet
             days,
             clock: Arc::clone(clock),
         }),
+        reach: None,
     }
 }
 

@@ -19,16 +19,46 @@ use super::trails::TrailSet;
 use super::watermarks::Watermarks;
 use crate::config::Settings;
 
-pub(super) fn make_engine(
+/// The engines of questions and of exports: alike but for their limits.
+#[derive(Debug)]
+pub(super) struct Engines {
+    pub(super) queries: Arc<Engine>,
+    pub(super) exports: Arc<Engine>,
+}
+
+pub(super) fn make_engines(
     settings: &Settings,
     history: &Arc<History>,
     trails: &Arc<TrailSet>,
     registry: &Arc<Registry>,
     watermarks: &Arc<Watermarks>,
     ambient: &Ambient,
-) -> anyhow::Result<Arc<Engine>> {
+) -> anyhow::Result<Engines> {
+    let spill_dir = super::spill::fresh_folder(settings)?;
+    let tables: Arc<dyn Tables> = Arc::new(AllTables {
+        history: Arc::clone(history),
+        trails: Arc::clone(trails),
+    });
+    let make = |limits: Limits| -> anyhow::Result<Arc<Engine>> {
+        let limits = Limits {
+            spill_dir: spill_dir.clone(),
+            ..limits
+        };
+        let system = system_tables::all(history, trails, registry, watermarks);
+        let standing = Arc::clone(registry) as Arc<dyn cairn_query::Standing>;
+        let (tables, clock) = (Arc::clone(&tables), Arc::clone(&ambient.clock));
+        let engine = Engine::new(tables, system, limits, clock, standing)?;
+        Ok(Arc::new(engine))
+    };
+    Ok(Engines {
+        queries: make(query_limits(settings))?,
+        exports: make(export_limits(settings))?,
+    })
+}
+
+fn query_limits(settings: &Settings) -> Limits {
     let (query, defaults) = (&settings.query, Limits::default());
-    let limits = Limits {
+    Limits {
         memory: size(query.memory_bytes),
         memory_per_query: size(query.query_memory()),
         memory_per_principal: size(query.principal_memory()),
@@ -38,7 +68,6 @@ pub(super) fn make_engine(
         queue: query.max_waiting as usize,
         max_rows: (query.max_rows > 0).then(|| query.max_rows.into()),
         max_bytes: (query.max_result_bytes > 0).then_some(query.max_result_bytes),
-        spill_dir: super::spill::fresh_folder(settings)?,
         spill: query.spill_bytes,
         spill_per_query: query.query_spill(),
         spill_per_principal: query.principal_spill(),
@@ -47,15 +76,25 @@ pub(super) fn make_engine(
             n => n as usize,
         },
         ..defaults
-    };
-    let tables = Arc::new(AllTables {
-        history: Arc::clone(history),
-        trails: Arc::clone(trails),
-    });
-    let system = system_tables::all(history, trails, registry, watermarks);
-    let standing = Arc::clone(registry) as Arc<dyn cairn_query::Standing>;
-    let engine = Engine::new(tables, system, limits, Arc::clone(&ambient.clock), standing)?;
-    Ok(Arc::new(engine))
+    }
+}
+
+/// An export may take long, but not longer than the files stay that it reads,
+/// and may be as large as its answer is.
+fn export_limits(settings: &Settings) -> Limits {
+    let export = &settings.export;
+    Limits {
+        memory: size(export.memory_bytes),
+        memory_per_query: size(export.memory_bytes),
+        memory_per_principal: size(export.memory_bytes),
+        timeout: export.timeout.min(settings.history.vacuum_grace),
+        concurrent: export.max_concurrent as usize,
+        // Exports wait for their turn before they ask.
+        per_principal: export.max_concurrent as usize,
+        max_rows: None,
+        max_bytes: None,
+        ..query_limits(settings)
+    }
 }
 
 /// Every table, for the query engine.

@@ -3,6 +3,7 @@
 //! - [`open_checked`]: from a URL to a store, on local disk or S3, that keeps the
 //!   promises below; [`open`] takes the store's word for it
 //! - [`DurableLocal`]: local disk, where done means on the disk
+//! - [`Reach`]: which addresses may be connected to
 //! - [`CasProbe`]: whether put-if-absent is what it claims to be
 //! - [`worm_status`]: whether the store itself keeps what is written
 //!
@@ -14,6 +15,7 @@
 mod disk;
 mod local;
 mod probe;
+mod reach;
 mod s3;
 mod settings;
 mod sweep;
@@ -32,6 +34,7 @@ use url::Url;
 pub use local::DurableLocal;
 pub use probe::{CasProbe, ProbeError, Rounds};
 pub(crate) use probe::{is_scratch, scratch};
+pub use reach::{Inside, Reach, is_public};
 pub use s3::WormStatus;
 pub use settings::{
     Credentials, Encryption, Instance, LockMode, ObjectLock, ObjectSettings, ProfileFiles,

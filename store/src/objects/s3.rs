@@ -30,8 +30,16 @@ pub(super) fn open(url: &Url, settings: &ObjectSettings) -> Result<Opened, Strin
         .filter(|b| !b.is_empty())
         .ok_or("no bucket; write s3://bucket/prefix")?;
     let endpoint = settings.endpoint.as_deref().map(Url::parse);
-    if endpoint.is_some_and(|e| e.is_ok_and(|e| has_credentials(&e))) {
-        return Err("an endpoint holds no credentials; they stand in the server's settings".into());
+    if let Some(Ok(endpoint)) = &endpoint {
+        if has_credentials(endpoint) {
+            return Err(
+                "an endpoint holds no credentials; they stand in the server's settings".into(),
+            );
+        }
+        // A client asks no resolver about an address.
+        if let Some(reach) = &settings.reach {
+            reach.check_url(endpoint).map_err(|e| e.to_string())?;
+        }
     }
     let prefix = Path::from_url_path(url.path()).map_err(|e| e.to_string())?;
     let found = credentials::find(&settings.credentials)?;
@@ -46,10 +54,13 @@ pub(super) fn open(url: &Url, settings: &ObjectSettings) -> Result<Opened, Strin
     let signs = found.signs();
     let plain = found.give(builder)?.build().map_err(|e| e.to_string())?;
     let signer = Signer::new(Arc::clone(plain.credentials()), region.clone(), signs);
-    let http = ReqwestConnector::default()
-        .connect(&client)
-        .map_err(|e| e.to_string())?;
-    let retaining = Retaining::new(signer.clone());
+    let http = match &settings.reach {
+        Some(reach) => reach.client(settings)?,
+        None => ReqwestConnector::default()
+            .connect(&client)
+            .map_err(|e| e.to_string())?,
+    };
+    let retaining = Retaining::new(signer.clone(), http.clone());
     // Built twice, for only a built store says who signs for it.
     let mut builder = self::builder(bucket, &region, &address, &client, settings)?
         .with_credentials(Arc::clone(plain.credentials()))

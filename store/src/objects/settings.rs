@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use cairn_schemas::{Clock, Micros};
 
+use super::reach::Reach;
+
 /// How a store is reached. Nothing is taken from the environment.
 #[derive(Clone, Debug)]
 pub struct ObjectSettings {
@@ -38,6 +40,9 @@ pub struct ObjectSettings {
     pub storage_class: Option<String>,
     /// Retention that Cairn asks for with each data file and log entry.
     pub object_lock: Option<ObjectLock>,
+    /// Where others than the operator say where to write: which addresses may
+    /// be connected to. Any, where nothing is said.
+    pub reach: Option<Reach>,
 }
 
 impl Default for ObjectSettings {
@@ -56,6 +61,7 @@ impl Default for ObjectSettings {
             checksum: true,
             storage_class: None,
             object_lock: None,
+            reach: None,
         }
     }
 }

@@ -225,7 +225,7 @@ impl Encode for Csv {
 }
 
 /// CSV has no lists: they become JSON text.
-fn flat_schema(schema: &SchemaRef) -> SchemaRef {
+pub(crate) fn flat_schema(schema: &SchemaRef) -> SchemaRef {
     let fields = schema
         .fields()
         .iter()
@@ -236,7 +236,7 @@ fn flat_schema(schema: &SchemaRef) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-fn flat_column(field: &Arc<Field>, column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+pub(crate) fn flat_column(field: &Arc<Field>, column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     if !field.data_type().is_nested() {
         return Ok(Arc::clone(column));
     }

@@ -6,6 +6,7 @@ pub mod accounts;
 pub mod auth;
 pub mod error;
 pub mod events;
+pub mod exports;
 pub mod flush;
 pub mod formats;
 pub mod ops;
@@ -62,6 +63,10 @@ pub fn router(app: Shared) -> Router {
                 .patch(trails::update)
                 .delete(trails::remove),
         )
+        .route("/v1/exports", get(exports::list).post(exports::start))
+        .route("/v1/exports/{id}", get(exports::show))
+        .route("/v1/exports/{id}/cancel", post(exports::cancel))
+        .route("/v1/exports/{id}/resume", post(exports::resume))
         .route("/v1/trails/{name}/start", post(trails::start))
         .route("/v1/trails/{name}/stop", post(trails::stop))
         .route("/v1/trails/{name}/explain", get(trails::explain))

@@ -10,7 +10,6 @@ use async_trait::async_trait;
 use object_store::aws::{AwsAuthorizer, AwsCredentialProvider};
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
-    ReqwestConnector,
 };
 use object_store::{ClientOptions, HeaderValue, Result};
 
@@ -55,22 +54,23 @@ impl Signer {
     }
 }
 
-/// Connects as usual, and adds what [`RetainUntil`] asks for.
+/// Hands on what it was given, and adds what [`RetainUntil`] asks for.
 #[derive(Clone, Debug)]
 pub(super) struct Retaining {
     signer: Signer,
+    http: HttpClient,
 }
 
 impl Retaining {
-    pub(super) fn new(signer: Signer) -> Self {
-        Self { signer }
+    pub(super) fn new(signer: Signer, http: HttpClient) -> Self {
+        Self { signer, http }
     }
 }
 
 impl HttpConnector for Retaining {
-    fn connect(&self, options: &ClientOptions) -> Result<HttpClient> {
+    fn connect(&self, _: &ClientOptions) -> Result<HttpClient> {
         Ok(HttpClient::new(RetainingClient {
-            inner: ReqwestConnector::default().connect(options)?,
+            inner: self.http.clone(),
             signer: self.signer.clone(),
         }))
     }
