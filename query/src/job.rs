@@ -192,7 +192,11 @@ impl Job {
             .map_err(|e| QueryError::planning(&e))
     }
 
-    async fn read(&self, answer: Answer, say: &mpsc::Sender<Said>) -> Result<(), QueryError> {
+    pub(crate) async fn read(
+        &self,
+        answer: Answer,
+        say: &mpsc::Sender<Said>,
+    ) -> Result<(), QueryError> {
         let mut output = Output::new(&self.shared.limits, self.question.max_rows);
         let (plan, context) = match answer {
             Answer::Made(batch) => {

@@ -56,7 +56,7 @@ SELECT CAST(max(account_id) AS BIGINT) FROM history
 SELECT CAST(sum(log_offset) AS TINYINT) FROM history
 SELECT CAST(count(*) AS TINYINT) FROM history
 SELECT CAST(event_time AS DATE) FROM history GROUP BY 1 ORDER BY 1
-SELECT CAST(event_id AS UUID) FROM history LIMIT 1
+SELECT CAST(event_id AS UUID) FROM history ORDER BY event_time LIMIT 1
 SELECT arrow_cast(user_name, 'Int8') FROM history ORDER BY 1 LIMIT 1
 SELECT arrow_cast(log_offset, 'Int8') FROM history WHERE account_id = '222222222222'
 SELECT count(arrow_cast(user_name, 'UInt8')) FROM history

@@ -81,10 +81,10 @@ SELECT count(*) FROM (SELECT event_id AS account_id, account_id AS event_id FROM
 SELECT * EXCLUDE (raw) FROM history WHERE account_id = '222222222222'
 SELECT * EXCEPT (account_id) FROM history ORDER BY event_time LIMIT 1
 SELECT * REPLACE ('222222222222' AS account_id) FROM history ORDER BY event_time LIMIT 1
-SELECT history FROM history LIMIT 1
-SELECT (history).account_id FROM history LIMIT 1
+SELECT history FROM history ORDER BY event_time LIMIT 1
+SELECT (history).account_id FROM history ORDER BY event_time LIMIT 1
 SELECT h.* FROM history h WHERE h.account_id IN ('222222222222')
-SELECT ctid FROM history LIMIT 1
+SELECT ctid FROM history ORDER BY event_time LIMIT 1
 SELECT xmin FROM history LIMIT 1
 SELECT _rowid_ FROM history LIMIT 1
 SELECT "__datafusion_internal" FROM history LIMIT 1

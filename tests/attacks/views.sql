@@ -40,7 +40,7 @@ SELECT count(*) FROM actiontrail WHERE "event.sourceIpAddress" = '10.0.0.4'
 SELECT "event.sourceIpAddress" FROM actiontrail ORDER BY "event.eventId" LIMIT 3
 SELECT max("event.userIdentity.userName") FROM actiontrail WHERE "event.userIdentity.userName" LIKE 'secret%'
 SELECT count(*) FROM actiontrail WHERE 1 / length("event.userAgent") >= 0
-SELECT event FROM actiontrail LIMIT 1
+SELECT event FROM actiontrail ORDER BY 1 LIMIT 1
 EXPLAIN SELECT count(*) FROM actiontrail WHERE "event.eventName" = 'CreateUser'
 SELECT * FROM watermarks
 SELECT count(*) FROM watermarks
@@ -51,7 +51,7 @@ SELECT count(*) FROM history WHERE json_extract_scalar(raw, '$.eventId') = 'id-1
 SELECT count(json_parse(request_parameters)) FROM history
 SELECT max(json_extract_scalar(request_parameters, '$.UserName')) FROM history
 SELECT count(*) FROM history WHERE json_extract(request_parameters, '$[') IS NULL
-SELECT map_values(json_parse(request_parameters)) FROM history LIMIT 1
+SELECT map_values(json_parse(request_parameters)) FROM history ORDER BY event_time LIMIT 1
 SELECT split(user_name, '-')[1], count(*) FROM history GROUP BY 1 ORDER BY 1
 SELECT split(user_name, '-')[3] FROM history ORDER BY event_time LIMIT 1
 SELECT count(*) FROM history WHERE element_at(split(user_name, '-'), 1) = 'secret'

@@ -532,19 +532,36 @@ pub(crate) async fn organization_without(
     never: &'static [&'static str],
     limits: Limits,
 ) -> Organization {
+    organization_of(1200, of, never, limits).await
+}
+
+/// So many minutes of events, the last twentieth fresh.
+pub(crate) async fn organization_of(
+    minutes: i64,
+    of: &[&str],
+    never: &'static [&'static str],
+    limits: Limits,
+) -> Organization {
     let store = Watched::new();
-    let rows: Vec<Event> = events(1200)
+    let rows: Vec<Event> = events(minutes)
         .into_iter()
         .filter(|e| of.contains(&e.account))
         .map(|e| Event { never, ..e })
         .collect();
     let mut tables = FakeTables::default();
-    let history = snapshot(&store, "cairn-store://history", &rows, 57, 1140).await;
+    let history = snapshot(
+        &store,
+        "cairn-store://history",
+        &rows,
+        57,
+        minutes * 19 / 20,
+    )
+    .await;
     tables.there.insert(TableName::History, history);
     let writes: Vec<Event> = rows.iter().filter(|e| e.offset % 3 == 0).cloned().collect();
     for name in ["Writes", "my-trail"] {
         let url = format!("cairn-store://{}", name.to_lowercase());
-        let snapshot = snapshot(&store, &url, &writes, 100, 600).await;
+        let snapshot = snapshot(&store, &url, &writes, 100, minutes / 2).await;
         let name = TableName::Trail(TrailName::new(name).unwrap());
         tables.there.insert(name, snapshot);
     }
@@ -553,7 +570,7 @@ pub(crate) async fn organization_without(
     let of_b: Vec<Event> = rows.iter().filter(|e| e.account == B).cloned().collect();
     for (name, rows) in [("Everything", &rows), ("b-only", &of_b)] {
         let url = format!("cairn-store://{}", name.to_lowercase());
-        let snapshot = snapshot(&store, &url, rows, 100, 1100).await;
+        let snapshot = snapshot(&store, &url, rows, 100, minutes * 11 / 12).await;
         let name = TableName::Trail(TrailName::new(name).unwrap());
         tables.untold.insert(name.clone());
         tables.there.insert(name, snapshot);

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Float64Type};
+use arrow::datatypes::{DataType, FieldRef, Float64Type, Schema};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use cairn_schemas::control::Principal;
 use futures::TryStreamExt;
@@ -59,18 +59,19 @@ fn rows_of(batch: &RecordBatch, into: &mut Vec<String>) {
     }
 }
 
+fn columns_of(schema: &Schema) -> String {
+    let one = |f: &FieldRef| format!("{}:{}:{}", f.name(), f.data_type(), f.is_nullable());
+    let all: Vec<String> = schema.fields().iter().map(one).collect();
+    all.join(", ")
+}
+
 pub(crate) async fn ask(organization: &Organization, principal: &Principal, sql: &str) -> Told {
     let stream = match organization.engine.query(principal, sql).await {
         Ok(stream) => stream,
         Err(error) => return Told::Error(error),
     };
     let schema = stream.schema();
-    let columns = schema
-        .fields()
-        .iter()
-        .map(|f| format!("{}:{}:{}", f.name(), f.data_type(), f.is_nullable()))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let columns = columns_of(&schema);
     match stream.try_collect::<Vec<_>>().await {
         Err(error) => Told::Error(error),
         Ok(batches) => {
@@ -97,13 +98,41 @@ pub(crate) async fn everything(
     let (mut plan, mut statistics) = (Told::Rows(String::new(), vec![]), Ok(String::new()));
     if has_plan(sql) {
         plan = ask(organization, principal, &format!("EXPLAIN {sql}")).await;
-        let engine = &organization.engine;
-        statistics = engine.plan_with_statistics(principal, sql).await;
+        let probed = organization.engine.probe(principal, sql, false).await;
+        statistics = probed.map(|(plan, _)| plan);
     }
     Everything {
         answer,
         plan,
         statistics,
+    }
+}
+
+/// The rows, or the error, and the plan with its statistics: of one planning, for
+/// thousands of questions.
+pub(crate) async fn at_once(
+    organization: &Organization,
+    principal: &Principal,
+    sql: &str,
+) -> Everything {
+    let probed = organization.engine.probe(principal, sql, true).await;
+    let (plan, outcome) = match probed {
+        Ok((plan, outcome)) => (Ok(plan), outcome),
+        Err(error) => (Ok(String::new()), Err(error)),
+    };
+    let answer = match outcome {
+        Err(error) => Told::Error(error),
+        Ok(batches) => {
+            let mut rows = vec![];
+            batches.iter().for_each(|b| rows_of(b, &mut rows));
+            let columns = batches.first().map(|b| columns_of(&b.schema()));
+            Told::Rows(columns.unwrap_or_default(), rows)
+        }
+    };
+    Everything {
+        answer,
+        plan: Told::Rows(String::new(), vec![]),
+        statistics: plan,
     }
 }
 
