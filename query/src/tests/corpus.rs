@@ -137,7 +137,13 @@ async fn attacks_on_withheld_columns_tell_what_a_store_without_them_would() {
     let never = organization_without(&[A], NEVER, small()).await;
     let mut asking = every(5);
     asking.extend(attacks().into_iter().filter(|(class, _)| class == "masks"));
-    let markers = ["secret-", "10.0.0.", "userName", "eventId", "UserName"];
+    let markers = [
+        "secret-",
+        "10.0.0.",
+        "\"userName\"",
+        "\"eventId\"",
+        "\"UserName\"",
+    ];
     compare(asking, [&full, &never], &masked(), &markers).await;
 }
 
