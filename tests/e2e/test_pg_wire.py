@@ -243,12 +243,13 @@ def test_hostile_beginnings_end_the_connection_and_nothing_else(cairn):
     for first in HOSTILE_FIRST:
         with Raw(cairn) as raw:
             raw.send(first)
-            raw.socket.shutdown(socket.SHUT_WR)
             answer = b""
             try:
+                raw.socket.shutdown(socket.SHUT_WR)
                 while part := raw.socket.recv(4096):
                     answer += part
-            except ConnectionResetError:
+            except OSError:
+                # It was closed already.
                 pass
             # An error, a no to TLS, or nothing: never an authentication request.
             assert b"R\0\0\0" not in answer, (first, answer)
@@ -505,6 +506,8 @@ def test_copy_in_three_forms(cairn):
         with c.cursor().copy(f"COPY ({question}) TO STDOUT (FORMAT binary)") as copy:
             copy.set_types(["text", "text", "text"])
             assert list(copy.rows()) == expected
+        assert copied(c, "COPY (SELECT 1 WHERE false) TO STDOUT (FORMAT binary)") == (
+            b"PGCOPY\n\xff\r\n\0" + bytes(8) + b"\xff\xff")
         assert copied(c, f"COPY (SELECT event_id FROM history WHERE {SENT}) TO STDOUT").count(b"\n") == EVENTS
         with pytest.raises(psycopg.Error):
             copied(c, "COPY (SELECT nix FROM history) TO STDOUT")
@@ -554,6 +557,42 @@ def test_a_cancel_request_stops_the_statement_and_a_guess_does_not(cairn):
         assert c.execute("SELECT 1").fetchone() == (1,)
         errors = cairn.column("SELECT error_code FROM history WHERE event_name = 'Query' AND error_code IS NOT NULL")
         assert "canceled" in errors
+
+
+# Far more rows than anybody reads.
+MANY = f"SELECT a.event_id, b.event_id FROM history a, history b WHERE a.{SENT} AND b.{SENT}"
+
+
+def test_a_cancel_request_stops_rows_on_their_way(cairn):
+    with connect(cairn) as c:
+        seen = 0
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            for _ in c.cursor().stream(MANY):
+                seen += 1
+                if seen == 1000:
+                    c.cancel_safe(timeout=WITHIN)
+        assert 1000 <= seen < EVENTS * EVENTS
+        assert c.execute("SELECT 1").fetchone() == (1,)
+
+
+def resident(cairn):
+    status = (f"/proc/{cairn.process.pid}/status")
+    with open(status) as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) << 10
+
+
+def test_an_answer_that_nobody_reads_takes_no_room(cairn):
+    with Raw(cairn) as raw:
+        raw.login(cairn.admin)
+        raw.query("SELECT 1")
+        before, most = resident(cairn), 0
+        raw.message(b"Q", MANY.encode() + b"\0")
+        for _ in range(30):
+            time.sleep(0.1)
+            most = max(most, resident(cairn))
+        # All of it would be 300 MB and more.
+        assert most - before < 100 << 20, (before, most)
+        assert raw.read()[0] == b"T" and raw.read()[0] == b"D"
 
 
 def test_who_goes_away_leaves_no_query_behind(cairn):

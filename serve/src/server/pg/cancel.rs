@@ -118,9 +118,9 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Returns once somebody stops it.
-    pub(super) async fn stopped(&self) {
-        self.token.cancelled().await;
+    /// What is cancelled when somebody stops it.
+    pub(super) fn token(&self) -> CancellationToken {
+        self.token.clone()
     }
 }
 

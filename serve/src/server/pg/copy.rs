@@ -31,18 +31,25 @@ impl Session {
         let response = CopyOutResponse::new(i8::from(binary), columns, formats);
         self.wire.put(Back::CopyOutResponse(response))?;
         let names = running.columns.clone();
-        if binary {
-            message(self.wire.out(), |out| out.put_slice(SIGNATURE));
-        } else if copy.header {
+        // It stands before the first row in one message, as PostgreSQL has it:
+        // readers rely on that.
+        let mut signature = if binary { SIGNATURE } else { b"" };
+        if copy.header {
             message(self.wire.out(), |out| header(&copy.form, &names, out));
         }
         let sent = self
             .each_row(running, None, |rows, _, out| {
-                message(out, |out| line(&copy.form, rows, out));
+                message(out, |out| {
+                    out.put_slice(std::mem::take(&mut signature));
+                    line(&copy.form, rows, out);
+                });
             })
             .await?;
         if binary {
-            message(self.wire.out(), |out| out.put_i16(-1));
+            message(self.wire.out(), |out| {
+                out.put_slice(signature);
+                out.put_i16(-1);
+            });
         }
         self.wire.put(Back::CopyDone(CopyDone::new()))?;
         Ok(running.tag(sent.rows))

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use bytes::Bytes;
 use cairn_query::Param;
 use cairn_query::pg::declared_parameters;
 use pgwire::api::Type;
@@ -27,6 +28,10 @@ use crate::server::asking;
 /// How many prepared statements and how many portals a session may have.
 const STATEMENTS: usize = 1000;
 const PORTALS: usize = 64;
+/// How many bytes the texts of the former, and the values of the latter, may
+/// have together.
+const TEXTS: usize = 4 << 20;
+const VALUES: usize = 8 << 20;
 
 /// A statement that a client can run any number of times. Each time it is read,
 /// judged and planned anew: what a token may see changes over time.
@@ -84,6 +89,8 @@ impl Statement {
 pub(super) struct Portal {
     statement: Arc<Statement>,
     params: Vec<Param>,
+    /// How many bytes came for them.
+    size: usize,
     /// The formats of its columns, as the client asked for them.
     codes: Vec<i16>,
     state: Reading,
@@ -158,6 +165,10 @@ impl Session {
             )
             .into());
         }
+        let texts = self.statements.values().map(|s| s.piece.text.len());
+        if texts.sum::<usize>() + piece.text.len() > TEXTS {
+            return Err(too_much("the texts of prepared statements").into());
+        }
         if self.statements.len() >= STATEMENTS {
             return Err(PgError::new(
                 state::TOO_MUCH,
@@ -231,6 +242,10 @@ impl Session {
         if self.portals.len() >= PORTALS {
             return Err(too_many_portals().into());
         }
+        let size = bind.values.iter().flatten().map(Bytes::len).sum::<usize>();
+        if self.portals.values().map(|p| p.size).sum::<usize>() + size > VALUES {
+            return Err(too_much("the parameters of open portals").into());
+        }
         let count = bind.values.len();
         let formats = types::formats(&bind.formats, count, "parameter")?;
         let untyped = |at: usize| statement.given.get(at).cloned().flatten().is_none();
@@ -261,6 +276,7 @@ impl Session {
         let portal = Portal {
             statement,
             params,
+            size,
             codes: bind.results,
             state: Reading::Ready,
         };
@@ -295,7 +311,11 @@ impl Session {
                     _ => None,
                 }
             }
-            Target::Portal => self.portal_columns(name).await?,
+            Target::Portal => {
+                let portal = self.portals.get(name).ok_or_else(|| no_cursor(name))?;
+                self.may_run(&portal.statement.command)?;
+                self.portal_columns(name).await?
+            }
         };
         match columns {
             Some(columns) => self
@@ -472,6 +492,7 @@ impl Session {
         let portal = Portal {
             statement: Arc::new(statement),
             params,
+            size: 0,
             codes: Vec::new(),
             state: Reading::Ready,
         };
@@ -526,6 +547,11 @@ fn duplicate_cursor(name: &str) -> PgError {
         state::DUPLICATE_CURSOR,
         format!("cursor \"{name}\" already exists"),
     )
+}
+
+fn too_much(what: &str) -> PgError {
+    PgError::new(state::TOO_MUCH, format!("{what} take too much room"))
+        .hint("close what is not needed")
 }
 
 fn too_many_portals() -> PgError {

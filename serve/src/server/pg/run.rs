@@ -236,18 +236,24 @@ impl Session {
         &mut self,
         work: impl Future<Output = T>,
     ) -> Result<T, Fail> {
-        let running = self.registered.begin();
         let mut work = pin!(work);
         // Mostly it is there, and what waits to be written can wait for it.
         if let Poll::Ready(done) = poll!(work.as_mut()) {
             return Ok(done);
         }
-        self.wire.flush().await?;
+        let (canceled, now) = (self.canceled.clone(), self.stop.now.clone());
+        let wire = &mut self.wire;
+        let gone = async {
+            match wire.flush().await {
+                Ok(()) => wire.gone().await,
+                Err(lost) => lost,
+            }
+        };
         tokio::select! {
             done = work => Ok(done),
-            lost = self.wire.gone() => Err(lost.into()),
-            () = running.stopped() => Err(PgError::canceled().into()),
-            () = self.stop.now.cancelled() => Err(PgError::stopping().into()),
+            lost = gone => Err(lost.into()),
+            () = canceled.cancelled() => Err(PgError::canceled().into()),
+            () = now.cancelled() => Err(PgError::stopping().into()),
         }
     }
 
@@ -283,14 +289,26 @@ impl Session {
     /// Writes what waits, if the one who asked may still have it. However slow
     /// they read, no more than this waits.
     async fn pass_on(&mut self, running: &mut Running) -> Result<(), Fail> {
-        let flushed = match &mut running.source {
-            Source::Made(_) => self.wire.flush().await,
-            Source::Asked(answer) => answer
-                .taken(self.wire.flush())
-                .await
-                .map_err(|e| PgError::of_query(&e, &running.text, running.before))?,
+        let (canceled, now) = (self.canceled.clone(), self.stop.now.clone());
+        let flushing = async {
+            match &mut running.source {
+                Source::Made(_) => Ok(self.wire.flush().await?),
+                Source::Asked(answer) => {
+                    let taken = answer.taken(self.wire.flush()).await;
+                    let flushed =
+                        taken.map_err(|e| PgError::of_query(&e, &running.text, running.before))?;
+                    Ok(flushed?)
+                }
+            }
         };
-        Ok(flushed?)
+        // What was not written yet still is, before the error: no message is
+        // torn.
+        tokio::select! {
+            biased;
+            () = canceled.cancelled() => Err(PgError::canceled().into()),
+            () = now.cancelled() => Err(PgError::stopping().into()),
+            flushed = flushing => flushed,
+        }
     }
 
     /// Sends rows, up to `most` of them.

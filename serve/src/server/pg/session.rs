@@ -8,6 +8,7 @@ use cairn_query::Standing as _;
 use pgwire::messages::PgWireBackendMessage as Back;
 use pgwire::messages::response::{CommandComplete, ReadyForQuery, TransactionStatus};
 use pgwire::messages::startup::ParameterStatus;
+use tokio_util::sync::CancellationToken;
 
 use super::cancel::Registered;
 use super::door::Stop;
@@ -77,6 +78,8 @@ pub(super) struct Session {
     pub(super) portals: HashMap<String, Portal>,
     /// After an error in the extended protocol, until the client synchronizes.
     skipping: bool,
+    /// Cancelled when somebody asks for the end of what runs now.
+    pub(super) canceled: CancellationToken,
 }
 
 impl Session {
@@ -100,6 +103,7 @@ impl Session {
             statements: HashMap::new(),
             portals: HashMap::new(),
             skipping: false,
+            canceled: CancellationToken::new(),
         }
     }
 
@@ -139,6 +143,9 @@ impl Session {
         if self.skipping && !matches!(kind, b'S' | b'X') {
             return Ok(true);
         }
+        // From here to the end of the message, whichever part of it takes long.
+        let running = self.registered.begin();
+        self.canceled = running.token();
         let front = match frontend::read(kind, body) {
             Ok(front) => front,
             Err(error) if kind == b'Q' => {

@@ -22,7 +22,7 @@ async fn only_the_secret_stops_and_only_what_runs() {
         all.request(session.pid ^ 1, &key);
         assert!(!running.token.is_cancelled());
         all.request(session.pid, &key);
-        running.stopped().await;
+        running.token().cancelled().await;
         drop(running);
         assert!(!session.begin().token.is_cancelled());
     }

@@ -123,7 +123,7 @@ fn decimals() {
         ),
         (5, 5, "0.00005", vec![1, -2, 0, 5, 5000]),
         (100_000_000, 0, "100000000", vec![1, 2, 0, 0, 1]),
-        (10_000_0001, 4, "10000.0001", vec![3, 1, 0, 4, 1, 0, 1]),
+        (100_000_001, 4, "10000.0001", vec![3, 1, 0, 4, 1, 0, 1]),
     ] {
         assert_eq!(text(decimal(value, scale)), shown);
         assert_eq!(binary(decimal(value, scale)), groups(&sent), "{shown}");

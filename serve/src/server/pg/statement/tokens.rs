@@ -63,8 +63,15 @@ impl Piece {
     }
 }
 
+/// The longest text that is taken apart. The engine takes less in one statement,
+/// and says so; the tokens of a text need many times its room.
+const LONGEST: usize = 256 << 10;
+
 /// The statements of `text`. One at the least, which may be empty.
 pub(super) fn split(text: &str) -> Vec<Piece> {
+    if text.len() > LONGEST {
+        return vec![Piece::whole(text)];
+    }
     let read = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location();
     let Ok(tokens) = read else {
         return vec![Piece::whole(text)];
