@@ -3,7 +3,7 @@
 //! - [`door`]: the listening socket, TLS, how many may come
 //! - [`startup`]: who is there, and whether it is them
 //! - [`session`]: what is asked, one message after the other; [`extended`],
-//!   [`run`], [`copy`]: the parts of it
+//!   [`cursor`], [`run`], [`copy`]: the parts of it
 //! - [`wire`], [`frontend`]: bytes to messages and back
 //! - [`statement`]: what a text asks for; [`parameters`]: SET and SHOW
 //! - [`types`], [`encode`], [`values`]: columns, values out, values in
@@ -16,6 +16,7 @@
 
 mod cancel;
 mod copy;
+mod cursor;
 mod door;
 mod encode;
 mod error;

@@ -11,9 +11,10 @@ use pgwire::messages::startup::ParameterStatus;
 use tokio_util::sync::CancellationToken;
 
 use super::cancel::Registered;
+use super::cursor::{self, Portal};
 use super::door::Stop;
 use super::error::{PgError, state};
-use super::extended::{Portal, Statement};
+use super::extended::Statement;
 use super::frontend::{self, Front};
 use super::parameters::Parameters;
 use super::run::Begun;
@@ -456,7 +457,7 @@ impl Session {
             }
             Some(name) => match self.portals.remove(name) {
                 Some(_) => Ok("CLOSE CURSOR"),
-                None => Err(super::extended::no_cursor(name)),
+                None => Err(cursor::no_cursor(name)),
             },
         }
     }
