@@ -573,6 +573,24 @@ def test_who_sees_which_exports(slow):
     refused(slow, {"sql": None, "filter": {"accounts": [TWO]}}, token=theirs, code="forbidden")
 
 
+def test_withheld_columns_are_empty_in_every_format(slow):
+    token = slow.cli("token", "create", "--role", "auditor", "--accounts", ONE, "--withhold", "request_parameters",
+                     "--withhold", "source_ip").out.strip()
+    folder, _ = export(slow, "--accounts", ONE, "--format", "parquet", token=token)
+    told = manifest(folder)
+    table = pyarrow.parquet.read_table(folder / "part-00000.parquet")
+    assert table.num_rows == EVENTS // 2
+    assert {"request_parameters", "source_ip", "raw"} <= set(told["principal"]["withheld"])
+    for name in told["principal"]["withheld"]:
+        if name in table.column_names:
+            assert set(table[name].to_pylist()) == {None}, name
+    for file in told["files"]:
+        assert b"192.0.2.1" not in (folder / file["name"]).read_bytes()
+    # A layout that consists of the received bytes cannot be had without them.
+    made = export(slow, "--accounts", ONE, "--format", "cloudtrail", token=token, codes=(1,))
+    assert "withheld" in made.err
+
+
 def test_what_cannot_be_exported_is_told_at_once(slow):
     for body, code in [
         ({}, "invalid_request"), ({"format": "xml"}, "invalid_request"),
