@@ -93,7 +93,7 @@ mod topics;
 mod track;
 mod watch;
 
-pub use board::{KafkaBoard, KafkaStatus, PartitionState, PartitionStatus, StoppedReason};
+pub use board::{Acceptable, KafkaBoard, KafkaStatus, PartitionState, PartitionStatus, StoppedReason};
 pub use ends::KafkaEnds;
 pub use epochs::{
     Acceptances, Epoch, Epochs, EpochsError, MemoryEpochs, NothingAccepted, topic_of,

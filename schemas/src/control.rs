@@ -108,8 +108,14 @@ pub struct Acceptance {
     pub by: String,
     /// The partition.
     pub partition: Partition,
+    /// Why it stopped: `gap` or `bad_record`.
+    #[serde(default)]
+    pub reason: String,
     /// The offset at which it stopped.
     pub offset: i64,
+    /// The first offset after a gap.
+    #[serde(default)]
+    pub to: Option<i64>,
 }
 
 /// A member account.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cairn_schemas::{Clock, Partition, Position};
 
-use super::board::{KafkaBoard, PartitionState, PartitionStatus, StoppedReason};
+use super::board::{Acceptable, KafkaBoard, PartitionState, PartitionStatus, StoppedReason};
 use super::client::{Cluster, Extent, Extents};
 use super::epochs::{Acceptances, Epoch, Epochs};
 use super::record;
@@ -32,6 +32,29 @@ pub(super) struct Topic {
     pub(super) id: TopicId,
     pub(super) epoch: Epoch,
     pub(super) extents: Extents,
+}
+
+impl Topic {
+    /// The next offset of `partition` as far as is known: history's, else where
+    /// the log began at its first sight, else 0.
+    fn from(&self, partition: &Partition, committed: &Position) -> i64 {
+        let first_sight = self.epoch.starts.get(&partition.number).copied();
+        let known = committed.0.get(partition).copied();
+        known.or(first_sight).unwrap_or(0)
+    }
+
+    /// Why whoever reads `partition` has to stop, by what the cluster has.
+    pub(super) fn stop_of(
+        &self,
+        partition: &Partition,
+        committed: &Position,
+    ) -> Option<StoppedReason> {
+        let extent = self.extents.get(&partition.number)?.as_ref().ok()?;
+        match judge(self.from(partition, committed), *extent, |_| false) {
+            Verdict::Stop(why) => Some(why),
+            Verdict::Read(_) | Verdict::Skip { .. } => None,
+        }
+    }
 }
 
 /// Where one partition stands against what history has of it.
@@ -81,7 +104,7 @@ impl Planner {
             };
             let from = match &verdict {
                 Verdict::Read(from) | Verdict::Skip { to: from, .. } => *from,
-                Verdict::Stop(_) => self.from(topic, &partition, committed),
+                Verdict::Stop(_) => topic.from(&partition, committed),
             };
             statuses.push(PartitionStatus {
                 topic: name.clone(),
@@ -158,16 +181,8 @@ impl Planner {
         }
     }
 
-    /// The next offset as far as is known: history's, else where the log began
-    /// at its first sight, else 0.
-    fn from(&self, topic: &Topic, partition: &Partition, committed: &Position) -> i64 {
-        let first_sight = topic.epoch.starts.get(&partition.number).copied();
-        let known = committed.0.get(partition).copied();
-        known.or(first_sight).unwrap_or(0)
-    }
-
     fn verdict(&self, topic: &Topic, partition: &Partition, committed: &Position) -> Verdict {
-        let from = self.from(topic, partition, committed);
+        let from = topic.from(partition, committed);
         let extent = match topic.extents.get(&partition.number) {
             Some(Ok(extent)) => *extent,
             Some(Err(detail)) => {
@@ -181,8 +196,9 @@ impl Planner {
                 });
             }
         };
-        let accepted = self.acceptances.accepted(partition, from);
-        judge(from, extent, accepted)
+        judge(from, extent, |what| {
+            self.acceptances.accepted(partition, what)
+        })
     }
 }
 
@@ -236,10 +252,10 @@ pub(super) async fn look(
     Ok(out)
 }
 
-fn judge(from: i64, extent: Extent, accepted: bool) -> Verdict {
+fn judge(from: i64, extent: Extent, accepted: impl Fn(&Acceptable) -> bool) -> Verdict {
     if from < extent.start {
         let to = extent.start;
-        return if accepted {
+        return if accepted(&Acceptable::gap(from, to)) {
             Verdict::Skip { from, to }
         } else {
             Verdict::Stop(StoppedReason::Gap { from, to })

@@ -59,12 +59,45 @@ impl StoppedReason {
         }
     }
 
-    /// The offset that an acceptance has to name, where one helps.
-    pub fn acceptable_at(&self) -> Option<i64> {
+    /// What an administrator can accept of it, where that helps.
+    pub fn acceptable(&self) -> Option<Acceptable> {
         match self {
-            Self::Gap { from, .. } => Some(*from),
-            Self::BadRecord { offset, .. } => Some(*offset),
+            Self::Gap { from, to } => Some(Acceptable::gap(*from, *to)),
+            Self::BadRecord { offset, .. } => Some(Acceptable::bad_record(*offset)),
             Self::Truncated { .. } | Self::Error { .. } => None,
+        }
+    }
+}
+
+/// What an acceptance is about, and nothing else: neither a gap that has grown
+/// since, nor whatever will stop the partition some day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Acceptable {
+    /// `gap` or `bad_record`.
+    pub reason: &'static str,
+    /// The offset at which the partition stopped.
+    pub offset: i64,
+    /// The first offset after a gap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<i64>,
+}
+
+impl Acceptable {
+    /// The records `from..to` are gone.
+    pub fn gap(from: i64, to: i64) -> Self {
+        Self {
+            reason: "gap",
+            offset: from,
+            to: Some(to),
+        }
+    }
+
+    /// The record at `offset` is no event.
+    pub fn bad_record(offset: i64) -> Self {
+        Self {
+            reason: "bad_record",
+            offset,
+            to: None,
         }
     }
 }

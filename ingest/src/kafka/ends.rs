@@ -1,14 +1,14 @@
 //! Where the topics end, for a process that need not read them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cairn_schemas::{Partition, Position};
 
 use super::begin::{Topic, look};
-use super::board::KafkaBoard;
+use super::board::{KafkaBoard, StoppedReason};
 use super::client::{Cluster, Context};
-use super::epochs::Epochs;
+use super::epochs::{Epochs, topic_of};
 use super::options::KafkaOptions;
 use super::source::OpenError;
 use super::topics::Rules;
@@ -76,6 +76,26 @@ impl KafkaEnds {
             }
         }
         Ok(end)
+    }
+
+    /// Why `partition`, of which history has what lies below `committed`, is not
+    /// read, for a process that does not own it: a gap, or a log that lost its
+    /// end. `None` where the log says nothing against it.
+    ///
+    /// # Errors
+    ///
+    /// The cluster cannot be asked.
+    pub async fn stop_of(
+        &self,
+        partition: &Partition,
+        committed: &Position,
+    ) -> Result<Option<StoppedReason>, String> {
+        let (name, _) = topic_of(&partition.source);
+        let asked = BTreeSet::from([name.to_owned()]);
+        let topics = look(&self.cluster, self.epochs.as_ref(), &self.board, asked).await?;
+        let topic = topics.get(name);
+        let topic = topic.filter(|t| t.epoch.source(name) == partition.source);
+        Ok(topic.and_then(|t| t.stop_of(partition, committed)))
     }
 
     async fn all_topics(&self) -> Result<BTreeMap<String, Topic>, String> {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use cairn_schemas::Partition;
 use parking_lot::Mutex;
 
+use super::board::Acceptable;
 use super::topic_id::TopicId;
 
 /// One life of a topic, from its making to its deletion.
@@ -100,9 +101,8 @@ impl Epochs for MemoryEpochs {
 /// What administrators have accepted. Asked about once a second for each
 /// partition that is stopped; must answer at once.
 pub trait Acceptances: Send + Sync + std::fmt::Debug {
-    /// Whether `partition`, which stopped at `offset`, may go on: over the gap
-    /// that begins there, or over the bad record that stands there.
-    fn accepted(&self, partition: &Partition, offset: i64) -> bool;
+    /// Whether `partition` may go on over `what`: just this was accepted.
+    fn accepted(&self, partition: &Partition, what: &Acceptable) -> bool;
 }
 
 /// Nothing is accepted.
@@ -110,7 +110,7 @@ pub trait Acceptances: Send + Sync + std::fmt::Debug {
 pub struct NothingAccepted;
 
 impl Acceptances for NothingAccepted {
-    fn accepted(&self, _: &Partition, _: i64) -> bool {
+    fn accepted(&self, _: &Partition, _: &Acceptable) -> bool {
         false
     }
 }

@@ -12,7 +12,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 
-use super::board::{KafkaBoard, StoppedReason};
+use super::board::{Acceptable, KafkaBoard, StoppedReason};
 use super::client::log_line;
 use super::epochs::Acceptances;
 use super::raw::{Event, EventQueue, Message};
@@ -344,7 +344,8 @@ impl Poller {
             Arc::clone(track.envelope.get_or_insert_with(fresh))
         });
         let mut records = records;
-        let accepted = || self.acceptances.accepted(&track.partition, message.offset);
+        let bad = Acceptable::bad_record(message.offset);
+        let accepted = || self.acceptances.accepted(&track.partition, &bad);
         if let Some(rule) = &track.rule
             && let Err(refusal) = record::apply_rule(
                 rule,

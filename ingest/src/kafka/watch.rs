@@ -123,8 +123,8 @@ impl Watcher {
         Ok(())
     }
 
-    /// Shows how the log of a partition that stands still goes on: librdkafka
-    /// tells only of those that it reads.
+    /// Shows how the log of a partition that stands still goes on, and how a gap
+    /// grows: librdkafka tells only of those that it reads.
     fn refresh(&self, stopped: &Stopped) -> KafkaResult<()> {
         let number = stopped.partition.number;
         let extents = self.cluster.extents(&stopped.topic, &[number])?;
@@ -133,15 +133,35 @@ impl Watcher {
                 status.log_start = extent.start;
                 status.log_end = extent.end;
             });
+            self.grow(stopped, extent.start);
         }
         Ok(())
+    }
+
+    /// A gap is accepted as it is: one that grew has to be told anew.
+    fn grow(&self, stopped: &Stopped, start: i64) {
+        let StoppedReason::Gap { from, to } = stopped.why else {
+            return;
+        };
+        if start <= to {
+            return;
+        }
+        let why = StoppedReason::Gap { from, to: start };
+        let number = stopped.partition.number;
+        let mut state = self.shared.lock();
+        let there = state.stopped.iter_mut();
+        for known in there.filter(|s| s.partition == stopped.partition) {
+            known.why = why.clone();
+        }
+        drop(state);
+        self.board.stop(&stopped.topic, number, why);
     }
 
     fn acceptances(&self) {
         let stopped = self.shared.lock().stopped.clone();
         let accepted = stopped.iter().any(|stopped| {
-            let at = stopped.why.acceptable_at();
-            at.is_some_and(|at| self.acceptances.accepted(&stopped.partition, at))
+            let what = stopped.why.acceptable();
+            what.is_some_and(|what| self.acceptances.accepted(&stopped.partition, &what))
         });
         if accepted {
             self.shared.change();

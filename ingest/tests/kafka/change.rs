@@ -131,7 +131,15 @@ async fn a_gap_stops_its_partition_and_no_other() {
         .await;
     assert_eq!(member.owned.len(), 2, "a stopped partition is owned");
     assert_eq!(world.history.lock().at(&topic, 0), 10);
-    world.accepted.0.lock().insert((partition(&topic, 0), 10));
+    // What is accepted has to be what is gone: neither less nor more.
+    for to in [20, 30] {
+        let wrong = Acceptable::gap(10, to);
+        world.accepted.0.lock().push((partition(&topic, 0), wrong));
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(world.history.lock().at(&topic, 0), 10);
+    let right = Acceptable::gap(10, 25);
+    world.accepted.0.lock().push((partition(&topic, 0), right));
     member
         .until("it goes on once the gap is accepted", |m| {
             m.world.history.lock().at(&topic, 0) == 30

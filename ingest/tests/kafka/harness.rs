@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cairn_ingest::decode::DecodeLimits;
 use cairn_ingest::kafka::{
-    Acceptances, KafkaDeps, KafkaHandle, KafkaOptions, KafkaSource, MemoryEpochs, TopicRule,
+    Acceptable, Acceptances, KafkaDeps, KafkaHandle, KafkaOptions, KafkaSource, MemoryEpochs, TopicRule,
 };
 use cairn_ingest::receive::ReceiveLimits;
 use cairn_ingest::source::{Received, Source, Taken};
@@ -184,11 +184,11 @@ impl Clock for TestClock {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Accepted(pub(crate) Mutex<BTreeSet<(Partition, i64)>>);
+pub(crate) struct Accepted(pub(crate) Mutex<Vec<(Partition, Acceptable)>>);
 
 impl Acceptances for Accepted {
-    fn accepted(&self, partition: &Partition, offset: i64) -> bool {
-        self.0.lock().contains(&(partition.clone(), offset))
+    fn accepted(&self, partition: &Partition, what: &Acceptable) -> bool {
+        self.0.lock().contains(&(partition.clone(), *what))
     }
 }
 

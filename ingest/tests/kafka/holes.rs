@@ -197,7 +197,8 @@ async fn a_rule_may_stop_at_a_bad_record_until_it_is_accepted() {
             stopped(m) && m.world.history.lock().at(&topic, 0) == 3
         })
         .await;
-    world.accepted.0.lock().insert((partition(&topic, 0), 3));
+    let bad = Acceptable::bad_record(3);
+    world.accepted.0.lock().push((partition(&topic, 0), bad));
     member
         .until("it goes on", |m| m.world.history.lock().at(&topic, 0) == 6)
         .await;

@@ -35,6 +35,9 @@ enum SourceCommand {
         /// The offset at which it stopped, as `cairn source list` shows it
         #[arg(value_name = "OFFSET")]
         offset: i64,
+        /// The first offset after the gap: refused if the gap has grown since
+        #[arg(long, value_name = "OFFSET")]
+        to: Option<i64>,
     },
 }
 
@@ -50,14 +53,19 @@ pub(super) async fn run(args: SourceArgs, out: &mut Out) -> Outcome {
                 print(&answer.json()?, out)?;
             }
         }
-        SourceCommand::Accept { partition, offset } => {
+        SourceCommand::Accept {
+            partition,
+            offset,
+            to,
+        } => {
             let partition = Partition::try_from(partition)
                 .map_err(|error| Failure::Usage(error.to_string()))?;
-            let body = json!({"partition": partition, "offset": offset});
+            let body = json!({"partition": partition, "offset": offset, "to": to});
             let path = ["v1", "sources", "accept"];
-            client.call(Method::POST, &path, Some(&body)).await?;
+            let answer = client.call(Method::POST, &path, Some(&body)).await?;
+            let on = answer.json()?["to"].as_i64().unwrap_or(offset);
             out.note(&format!(
-                "{partition} goes on from {offset}; what is missing stands in the table quarantine"
+                "{partition} goes on from {on}; what is missing stands in the table quarantine"
             ));
         }
     }

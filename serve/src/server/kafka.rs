@@ -16,11 +16,10 @@ use cairn_ingest::kafka::{
 use cairn_ingest::receive::ReceiveLimits;
 use cairn_ingest::source::both::Joined;
 use cairn_ingest::source::{EmbeddedSource, Source};
-use cairn_schemas::control::{Acceptance, ControlKind, Principal, TopicLife};
+use cairn_schemas::control::{ControlKind, Principal, TopicLife};
 use cairn_schemas::{Clock, Partition, Position};
 use cairn_store::control::{ControlError, ControlStore};
 use cairn_store::log::EmbeddedLog;
-use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +27,10 @@ use super::app::Shared;
 use super::audit::{Act, Caller};
 use super::trails::EmbeddedEnd;
 use crate::config::{self, Role, Settings};
+
+mod accepted;
+
+pub use accepted::Accepted;
 
 /// What the server holds of Kafka.
 #[derive(Debug)]
@@ -285,70 +288,6 @@ fn epoch(life: &TopicLife) -> Epoch {
     }
 }
 
-/// What administrators have accepted, as control documents.
-#[derive(Debug)]
-pub struct Accepted {
-    control: ControlStore,
-    clock: Arc<dyn Clock>,
-    known: RwLock<BTreeMap<Partition, i64>>,
-}
-
-impl Accepted {
-    fn new(control: ControlStore, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            control,
-            clock,
-            known: RwLock::default(),
-        }
-    }
-
-    /// Picks up what was accepted elsewhere.
-    pub async fn refresh(&self) -> Result<(), ControlError> {
-        let documents = self.load().await?;
-        let newest = documents
-            .into_values()
-            .filter_map(|mut versions| versions.pop());
-        *self.known.write() = newest.map(|a| (a.partition, a.offset)).collect();
-        Ok(())
-    }
-
-    async fn load(&self) -> Result<BTreeMap<String, Vec<Acceptance>>, ControlError> {
-        self.control.load(ControlKind::Acceptance).await
-    }
-
-    /// Lets `partition`, which stopped at `offset`, go on. The second of two
-    /// that accept at once gets [`ControlError::Conflict`].
-    pub async fn accept(
-        &self,
-        by: &str,
-        partition: Partition,
-        offset: i64,
-    ) -> Result<(), ControlError> {
-        // Names of sources hold what no key may.
-        let hash = cairn_digest::event_hash(partition.to_string().as_bytes());
-        let id = hex::encode(&hash[..16]);
-        let versions = self.load().await?.remove(&id).map_or(0, |v| v.len() as u64);
-        let document = Acceptance {
-            version: versions + 1,
-            at: self.clock.now(),
-            by: by.to_owned(),
-            partition: partition.clone(),
-            offset,
-        };
-        self.control
-            .put(ControlKind::Acceptance, &id, document.version, &document)
-            .await?;
-        self.known.write().insert(partition, offset);
-        Ok(())
-    }
-}
-
-impl Acceptances for Accepted {
-    fn accepted(&self, partition: &Partition, offset: i64) -> bool {
-        self.known.read().get(partition) == Some(&offset)
-    }
-}
-
 /// The name of a partition, as status and commands have it: `source/number`.
 pub fn partition_of(status: &PartitionStatus) -> Partition {
     Partition {
@@ -408,7 +347,9 @@ pub fn status(kafka: &Kafka, clock: &dyn Clock) -> Value {
                     shown["state"] = json!("stopped");
                     shown["reason"] = json!(told_of(reason));
                     shown["what_to_do"] = json!(what_to_do);
-                    shown["stopped_at"] = json!(reason.acceptable_at());
+                    let what = reason.acceptable();
+                    shown["stopped_at"] = json!(what.map(|what| what.offset));
+                    shown["stopped_to"] = json!(what.and_then(|what| what.to));
                 }
             }
             if let Some(error) = &p.last_error {
@@ -457,7 +398,9 @@ pub async fn watch(app: Shared, stop: CancellationToken) {
             tracing::error!(partition = %partition, reason, "a partition is not read any more");
             record(&app, "SourceStopped", partition, reason).await;
         }
-        for (partition, reason) in told.difference(&stopped) {
+        let still = |partition| stopped.iter().any(|(p, _)| p == partition);
+        // One whose gap grew is told anew, and has not gone on.
+        for (partition, reason) in told.iter().filter(|(p, _)| !still(p)) {
             tracing::info!(partition = %partition, "a partition that was stopped is no longer");
             record(&app, "SourceResumed", partition, reason).await;
         }
