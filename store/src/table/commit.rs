@@ -444,16 +444,24 @@ impl Table {
         tokio::time::sleep(most.mul_f64(0.5 + f64::from(byte[0]) / 512.0)).await;
     }
 
-    /// Writes a checkpoint where one is due, and cleans the log at times.
+    /// Writes a checkpoint where one is due, and cleans the log at times. The
+    /// kernel makes it from a list of the log, and refuses one that lacks an
+    /// entry, as a list may once that is younger than what it shows. So one that
+    /// failed is tried again after the next commit, then after two more, four,
+    /// and so on.
     pub(super) async fn checkpoint_if_due(&self, head: &mut Head) {
         let (every, version) = (self.options.checkpoint_every, head.state.version);
-        if every <= 0 || version % every != 0 {
+        let owed = head.owed.is_some_and(|(at, _)| at <= version);
+        if every <= 0 || (version % every != 0 && !owed) {
             return;
         }
         if let Err(error) = self.log.write_checkpoint(version).await {
-            tracing::warn!(table = %self.spec.name, version, %error, "checkpoint not written");
+            let after = head.owed.map_or(1, |(_, after)| (2 * after).min(every));
+            head.owed = Some((version + after, after));
+            tracing::warn!(table = %self.spec.name, version, again = version + after, %error, "checkpoint not written");
             return;
         }
+        head.owed = None;
         self.clean_log(head).await;
     }
 }

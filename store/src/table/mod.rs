@@ -113,6 +113,9 @@ struct Head {
     seen: Since,
     /// The version at which the log was last cleaned.
     cleaned: i64,
+    /// A checkpoint that could not be written: the version at which it is tried
+    /// again, and how many commits that is after the last try.
+    owed: Option<(i64, i64)>,
 }
 
 #[derive(Clone)]
@@ -181,6 +184,7 @@ impl Table {
             maintenance: tokio::sync::Mutex::new(()),
             head: tokio::sync::Mutex::new(Head {
                 cleaned: 0,
+                owed: None,
                 state,
                 seen: Since::now(clock.as_ref()),
             }),

@@ -212,12 +212,21 @@ impl World {
         self.0.state.lock().past.get(path)?.before.clone()
     }
 
-    /// `meta` with the time at which the object landed in this world.
+    /// `meta` with the time at which the object landed in this world. One that
+    /// another thread lists between its landing and its dating landed now: by
+    /// the machine's own clock it would be the oldest of all, and a list that
+    /// lacks the newest would lack those before it instead.
     pub(crate) fn dated(&self, mut meta: ObjectMeta) -> ObjectMeta {
-        if self.0.timed
-            && let Some(past) = self.0.state.lock().past.get(&meta.location)
-        {
-            meta.last_modified = past.landed;
+        if self.0.timed {
+            let landed = self
+                .0
+                .state
+                .lock()
+                .past
+                .get(&meta.location)
+                .map(|p| p.landed);
+            let now = || DateTime::from_timestamp_micros(self.now()).unwrap_or_default();
+            meta.last_modified = landed.unwrap_or_else(now);
         }
         meta
     }

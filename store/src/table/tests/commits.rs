@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Date32Type, TimestampMicrosecondType};
-use cairn_faults::{FaultStore, Plan};
+use cairn_faults::{Fault, FaultStore, Plan};
 use cairn_schemas::{Micros, Position};
 use futures::TryStreamExt;
 use object_store::{ObjectStoreExt, PutPayload};
@@ -461,4 +461,27 @@ async fn delta_itself_reads_the_table_on_local_disk() {
         .unwrap();
     assert_eq!(txn, Some(40));
     assert_eq!(rows(&open(&opened).await).await, expected(40));
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_failed_is_written_after_the_next_commit() {
+    let opened = memory();
+    open(&opened).await;
+    // Three entries, and then the checkpoint of version 3.
+    let (over, store) = struck(&opened, Plan::at_put(3, Fault::Before));
+    let table = open(&over).await;
+    let has = async |version: i64| {
+        let key = format!("_delta_log/{version:020}.checkpoint.parquet");
+        opened.store.head(&table.log.key(&key)).await.is_ok()
+    };
+    for n in 0..3 {
+        table.commit(vec![], &at(n), &at(n + 1)).await.unwrap();
+    }
+    assert_eq!(store.faults(), 1);
+    assert!(!has(3).await, "it failed");
+    table.commit(vec![], &at(3), &at(4)).await.unwrap();
+    assert!(has(4).await, "and was made up for");
+    table.commit(vec![], &at(4), &at(5)).await.unwrap();
+    assert!(!has(5).await, "once");
+    assert_eq!(open(&opened).await.position(), at(5));
 }
