@@ -21,7 +21,7 @@ use crate::verdict::Verdict;
 
 mod learn;
 
-pub use learn::{CatchUpError, LEARNED, Learnable, MakeJudge, learnable, open_index};
+pub use learn::{CatchUpError, CatchingUp, LEARNED, Learnable, MakeJudge, learnable, open_index};
 
 /// Records that are decoded before they are looked up together.
 const CHUNK: usize = 1024;

@@ -93,7 +93,9 @@ mod topics;
 mod track;
 mod watch;
 
-pub use board::{Acceptable, KafkaBoard, KafkaStatus, PartitionState, PartitionStatus, StoppedReason};
+pub use board::{
+    Acceptable, KafkaBoard, KafkaStatus, PartitionState, PartitionStatus, StoppedReason,
+};
 pub use ends::KafkaEnds;
 pub use epochs::{
     Acceptances, Epoch, Epochs, EpochsError, MemoryEpochs, NothingAccepted, topic_of,

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::decode::DecodeLimits;
 use crate::history::History;
-use crate::judge::{CatchUpError, Judge, Judged, MakeJudge, open_index};
+use crate::judge::{CatchUpError, CatchingUp, Judge, Judged, MakeJudge, open_index};
 use crate::pipeline::{Observer, Pipeline, PipelineError, PipelineHandle, PipelineOptions};
 use crate::seen::SeenOptions;
 use crate::source::EmbeddedSource;
@@ -85,6 +85,7 @@ pub(crate) struct TestJudges {
     pub(crate) folder: PathBuf,
     pub(crate) entries: usize,
     pub(crate) limits: DecodeLimits,
+    pub(crate) progress: Arc<CatchingUp>,
 }
 
 #[async_trait]
@@ -95,7 +96,7 @@ impl MakeJudge for TestJudges {
             fanout: 2,
             ..SeenOptions::default()
         };
-        let seen = open_index(&self.folder, options, history, at).await?;
+        let seen = open_index(&self.folder, options, history, at, &self.progress).await?;
         Ok(Judge::new(seen, HashSet::new(), self.limits, 90))
     }
 }
@@ -158,6 +159,7 @@ impl Rig {
             folder: dir.join(keys::SEEN_DIR),
             entries: 1 << 16,
             limits: DecodeLimits::default(),
+            progress: Arc::default(),
         };
         let (pipeline, handle) = Pipeline::new(
             source,

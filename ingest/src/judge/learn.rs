@@ -9,7 +9,9 @@ use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use async_trait::async_trait;
 use cairn_schemas::{AccountId, Micros, Partition, Position};
 use cairn_store::table::{Listing, Table, TableError};
+use cairn_store::view::DataFile;
 use futures::{Stream, StreamExt, TryStreamExt};
+use parking_lot::Mutex;
 
 use super::Judge;
 use crate::seen::{Candidate, ContentId, Place, SeenError, SeenIndex, SeenKey, SeenOptions, Slot};
@@ -53,13 +55,55 @@ pub enum CatchUpError {
     Task(#[from] tokio::task::JoinError),
 }
 
+/// How far the duplicate index has come in taking in what history holds, while it
+/// does: a process without its data folder reads the whole hot window. Shared.
+#[derive(Debug, Default)]
+pub struct CatchingUp(Mutex<Option<(u64, u64)>>);
+
+impl CatchingUp {
+    /// How many rows were taken in, and about how many there are; `None` where
+    /// nothing is being taken in.
+    pub fn progress(&self) -> Option<(u64, u64)> {
+        *self.0.lock()
+    }
+
+    /// States that about so many rows are to be taken in.
+    pub fn tell(&self, rows: u64) {
+        *self.0.lock() = (rows > 0).then_some((0, rows));
+    }
+
+    fn add(&self, rows: usize) {
+        if let Some((done, of)) = &mut *self.0.lock() {
+            *done += rows as u64;
+            *of = (*of).max(*done);
+        }
+    }
+}
+
+/// Ends what is told when it is dropped, however that comes about.
+struct Telling<'c>(&'c CatchingUp);
+
+impl<'c> Telling<'c> {
+    fn of(rows: u64, to: &'c CatchingUp) -> Self {
+        to.tell(rows);
+        Self(to)
+    }
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        *self.0.0.lock() = None;
+    }
+}
+
 /// Opens the index in `folder` and brings it up to what `history` committed
-/// below `at`, from history's own rows.
+/// below `at`, from history's own rows; `progress` tells how far that is.
 pub async fn open_index(
     folder: &Path,
     options: SeenOptions,
     history: &Table,
     at: &Position,
+    progress: &CatchingUp,
 ) -> Result<SeenIndex, CatchUpError> {
     let folder = folder.to_owned();
     let options = SeenOptions {
@@ -71,8 +115,11 @@ pub async fn open_index(
     for aside in seen.set_aside() {
         tracing::warn!(what = ?aside, "a part of the duplicate index was set aside and is rebuilt");
     }
-    let mut rows = pin!(learnable(history, &history.files(), &seen.covered(), at));
+    let (files, covered) = (history.files(), seen.covered());
+    let telling = Telling::of(rows_between(&files, &covered, at), progress);
+    let mut rows = pin!(learnable(history, &files, &covered, at));
     while let Some(rows) = rows.try_next().await? {
+        telling.0.add(rows.len());
         // Restoring may write a table out.
         let restored = tokio::task::spawn_blocking(move || {
             let done = rows.each(&mut seen, SeenIndex::restore);
@@ -84,6 +131,15 @@ pub async fn open_index(
     }
     seen.advance(at)?;
     Ok(seen)
+}
+
+/// About how many rows of `listing` lie between the two.
+fn rows_between(listing: &Listing, from: &Position, to: &Position) -> u64 {
+    let inside = |file: &&DataFile| {
+        let mut ranges = file.offsets.iter();
+        ranges.any(|r| r.next > from.of(&r.partition) && r.first < to.of(&r.partition))
+    };
+    listing.files.iter().filter(inside).map(|f| f.rows).sum()
 }
 
 /// How many files are read at once.

@@ -15,7 +15,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaResult;
 use tokio::time::Instant;
 
-use super::board::KafkaBoard;
+use super::board::{KafkaBoard, StoppedReason};
 use super::client::{Cluster, GroupConsumer};
 use super::epochs::Acceptances;
 use super::shared::{Shared, Stopped};

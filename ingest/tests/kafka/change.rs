@@ -1,8 +1,9 @@
 //! Topics that grow, shrink, and are made anew.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use cairn_ingest::kafka::{PartitionState, StoppedReason, TopicRule};
+use cairn_ingest::kafka::{Acceptable, PartitionState, StoppedReason, TopicRule};
 
 use super::harness::*;
 

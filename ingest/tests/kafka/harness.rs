@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use cairn_ingest::decode::DecodeLimits;
 use cairn_ingest::kafka::{
-    Acceptable, Acceptances, KafkaDeps, KafkaHandle, KafkaOptions, KafkaSource, MemoryEpochs, TopicRule,
+    Acceptable, Acceptances, KafkaDeps, KafkaHandle, KafkaOptions, KafkaSource, MemoryEpochs,
+    TopicRule,
 };
 use cairn_ingest::receive::ReceiveLimits;
 use cairn_ingest::source::{Received, Source, Taken};

@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use cairn_ingest::kafka::{DialectHint, KafkaOptions, OnBadRecord, PartitionState, StoppedReason};
+use cairn_ingest::kafka::{
+    Acceptable, DialectHint, KafkaOptions, OnBadRecord, PartitionState, StoppedReason,
+};
 use rdkafka::message::{Header, OwnedHeaders};
 
 use super::harness::*;

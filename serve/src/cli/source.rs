@@ -63,7 +63,8 @@ pub(super) async fn run(args: SourceArgs, out: &mut Out) -> Outcome {
             let body = json!({"partition": partition, "offset": offset, "to": to});
             let path = ["v1", "sources", "accept"];
             let answer = client.call(Method::POST, &path, Some(&body)).await?;
-            let on = answer.json()?["to"].as_i64().unwrap_or(offset);
+            let accepted: Value = answer.json()?;
+            let on = accepted["to"].as_i64().unwrap_or(offset);
             out.note(&format!(
                 "{partition} goes on from {on}; what is missing stands in the table quarantine"
             ));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cairn_ingest::deliver::DeliverOptions;
 use cairn_ingest::history::History;
+use cairn_ingest::judge::CatchingUp;
 use cairn_ingest::pipeline::{PipelineError, PipelineHandle};
 use cairn_ingest::receive::ReceiveLimits;
 use cairn_ingest::verdict::{Boards, Verdicts};
@@ -68,6 +69,8 @@ pub struct App {
     pub history: Arc<History>,
     /// The pipeline's door for flushes.
     pub pipeline: PipelineHandle,
+    /// How far the duplicate index has come, where it has to catch up.
+    pub catching_up: Arc<CatchingUp>,
     /// The trails.
     pub trails: Arc<TrailSet>,
     /// Whether the stores keep what is written.
@@ -202,6 +205,7 @@ impl App {
             kafka: intake.kafka,
             history,
             pipeline: intake.handle,
+            catching_up: intake.catching_up,
             trails,
             worm,
             engine: engines.queries,

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
 use cairn_ingest::decode::DecodeLimits;
 use cairn_ingest::history::History;
-use cairn_ingest::judge::{CatchUpError, Judge, MakeJudge, open_index};
+use cairn_ingest::judge::{CatchUpError, CatchingUp, Judge, MakeJudge, open_index};
 use cairn_ingest::pipeline::{Pipeline, PipelineError, PipelineHandle, PipelineOptions};
 use cairn_ingest::seen::SeenOptions;
 use cairn_ingest::source::EmbeddedSource;
@@ -49,6 +50,7 @@ pub(super) struct Intake {
     pub(super) times: Arc<Times>,
     pub(super) kafka: Option<Arc<Kafka>>,
     pub(super) handle: PipelineHandle,
+    pub(super) catching_up: Arc<CatchingUp>,
     pub(super) background: Background,
 }
 
@@ -75,7 +77,7 @@ impl Parts<'_> {
         let (accounts, found) = mpsc::unbounded_channel();
         let registering = register_accounts(Arc::clone(self.registry), audit.clone(), found);
         let registering = tokio::spawn(registering);
-        let times = Arc::new(Times::default());
+        let (times, catching_up) = (Arc::new(Times::default()), Arc::default());
         let observer = Observing {
             metrics: Arc::clone(metrics),
             times: Arc::clone(&times),
@@ -86,14 +88,14 @@ impl Parts<'_> {
         let (kafka, source) = kafka::join(settings, self.control, clock, embedded).await?;
         let (pipeline, handle) = Pipeline::new(
             source,
-            Arc::new(Judges::new(settings, self.registry)),
+            Arc::new(Judges::new(settings, self.registry, &catching_up)),
             Arc::clone(self.history),
             Arc::clone(&boards),
             Arc::new(observer),
             pipeline_options(settings),
         );
         let mut pipeline = tokio::spawn(pipeline.run(stop.clone()));
-        begun(self.history, &mut pipeline).await?;
+        begun(self.history, &mut pipeline, &catching_up).await?;
         Ok(Intake {
             boards,
             verdicts,
@@ -101,6 +103,7 @@ impl Parts<'_> {
             times,
             kafka,
             handle,
+            catching_up,
             background: Background {
                 pipeline,
                 stop: stop.clone(),
@@ -128,15 +131,22 @@ struct Judges {
     registry: Arc<Registry>,
     /// For how many days an event is remembered.
     window_days: u32,
+    /// How far the index is.
+    catching_up: Arc<CatchingUp>,
 }
 
 impl Judges {
     /// As `settings` say.
-    fn new(settings: &Settings, registry: &Arc<Registry>) -> Self {
+    fn new(
+        settings: &Settings,
+        registry: &Arc<Registry>,
+        catching_up: &Arc<CatchingUp>,
+    ) -> Self {
         Self {
             folder: settings.data.dir.join(keys::SEEN_DIR),
             registry: Arc::clone(registry),
             window_days: settings.history.retention_days,
+            catching_up: Arc::clone(catching_up),
         }
     }
 }
@@ -145,7 +155,7 @@ impl Judges {
 impl MakeJudge for Judges {
     async fn make(&self, history: &Table, at: &Position) -> Result<Judge, CatchUpError> {
         let options = SeenOptions::default();
-        let seen = open_index(&self.folder, options, history, at).await?;
+        let seen = open_index(&self.folder, options, history, at, &self.catching_up).await?;
         // The door has refused what is larger than the setting allows; here
         // only the log decides, or a replay under another setting would judge
         // otherwise.
@@ -158,14 +168,39 @@ impl MakeJudge for Judges {
     }
 }
 
-/// Returns once the pipeline has begun, or with the error that it ended with:
-/// who starts a server is told at once what is wrong with its data folder.
+/// How often it is looked how far the ids are.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// For how long a start waits for the ids of what history holds. A process that
+/// lost its data folder reads them for minutes: meanwhile it answers questions,
+/// and takes events whose verdict waits.
+const CATCH_UP: Duration = Duration::from_secs(5);
+
+/// Returns once the pipeline has begun, or reads ids for long, or with the error
+/// that it ended with: who starts a server is told at once what is wrong with its
+/// data folder.
 async fn begun(
     history: &History,
     pipeline: &mut tokio::task::JoinHandle<Result<(), PipelineError>>,
+    catching_up: &CatchingUp,
 ) -> anyhow::Result<()> {
     let mut owned = history.owned();
+    let long = async {
+        let looks = CATCH_UP.as_millis() / LOOK.as_millis();
+        let mut busy = 0;
+        while busy < looks {
+            tokio::time::sleep(LOOK).await;
+            busy = catching_up.progress().map_or(0, |_| busy + 1);
+        }
+    };
     tokio::select! {
+        () = long => {
+            tracing::warn!(
+                progress = ?catching_up.progress(),
+                "still reading the ids of what history holds: questions are answered, and events are judged once that is done"
+            );
+            Ok(())
+        }
         begun = owned.wait_for(|owned| !owned.is_empty()) => {
             begun.context("history is gone")?;
             Ok(())
@@ -176,3 +211,6 @@ async fn begun(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

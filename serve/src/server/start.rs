@@ -103,6 +103,10 @@ async fn listen_pg(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
 /// answer that lacks it would look like a loss. Not for ever, for events must
 /// be taken in also while the tables' store is away.
 async fn catch_up(app: &App) {
+    if app.catching_up.progress().is_some() {
+        // That may take minutes; `/readyz` tells how far it is.
+        return;
+    }
     let end = app.log.end();
     if tokio::time::timeout(CATCH_UP, app.verdicts.judged(end))
         .await

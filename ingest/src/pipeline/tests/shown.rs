@@ -121,3 +121,49 @@ async fn a_commit_that_landed_unheard_is_shown_once() {
     assert_eq!(look(world.of(1)).await, Some(2));
     world.check().await;
 }
+
+/// Nothing of what another committed can be read, so that the last commit never
+/// gets its turn: the process ends all the same.
+#[tokio::test]
+async fn a_stop_does_not_wait_for_what_cannot_be_learned() {
+    let mut world = two().await;
+    world.send(1, vec![event(9, 0)]);
+    world.judged(1).await;
+    world.of(1).gate.set(Mode::HangsReading);
+    world.send(0, vec![event(1, 0)]);
+    assert!(world.of(0).handle.flush(first(1)).await);
+    world.stop(1).await;
+    // What it held is read again.
+    world.start(1).await;
+    world.flush(1).await;
+    world.check().await;
+}
+
+/// What is committed can be asked for while the ids of it are still being read.
+#[tokio::test]
+async fn a_process_without_its_folder_tells_how_far_it_is_and_answers_meanwhile() {
+    let mut world = two().await;
+    world.send(0, (0..20).map(|n| event(n, 0)).collect());
+    world.send(1, vec![event(20, 0)]);
+    assert!(world.of(0).handle.flush(first(20)).await);
+    world.flush(1).await;
+    world.stop(1).await;
+    world.lose_folder(1);
+    world.start_as(1, Mode::HangsReading).await;
+    until("it reads", || world.of(1).progress.progress().is_some()).await;
+    assert_eq!(world.of(1).progress.progress(), Some((0, 21)));
+    assert!(world.of(1).history.owned().borrow().is_empty(), "not begun");
+    // What others commit meanwhile is shown too: nothing is open here.
+    world.send(0, vec![event(21, 0), event(22, 0)]);
+    assert!(world.of(0).handle.flush(first(22)).await);
+    world.shows(1, &first(22)).await;
+    let shown = world.of(1).history.snapshot();
+    assert_eq!(shown.files.iter().map(|f| f.rows).sum::<u64>(), 23);
+    // It knows them all before it judges the next.
+    world.send(1, vec![event(3, 0), event(22, 0), event(23, 0)]);
+    world.of(1).gate.set(Mode::Open);
+    world.flush(1).await;
+    assert_eq!(world.of(1).progress.progress(), None);
+    assert_eq!(look(world.of(1)).await, Some(24));
+    world.check().await;
+}

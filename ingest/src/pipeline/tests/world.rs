@@ -27,6 +27,7 @@ use tokio::sync::watch;
 
 use super::super::*;
 use crate::decode::DecodeLimits;
+use crate::judge::CatchingUp;
 use crate::source::memory::MemoryLog;
 use crate::testing::{ACCOUNT, TestClock, TestIds, TestJudges};
 
@@ -42,6 +43,8 @@ pub(super) enum Mode {
     DeafTo(&'static str),
     /// Puts wait until the mode is another, and then are done.
     Hangs,
+    /// Reading data files waits until the mode is another.
+    HangsReading,
 }
 
 impl Mode {
@@ -124,6 +127,11 @@ impl ObjectStore for Gate {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        if location.as_ref().ends_with(".parquet") {
+            let mut mode = self.mode.subscribe();
+            let reads = mode.wait_for(|m| *m != Mode::HangsReading).await;
+            reads.map_err(|_| broken())?;
+        }
         let mode = *self.mode.borrow();
         if mode.is_deaf_to(location) {
             return Err(broken());
@@ -174,6 +182,7 @@ pub(super) struct Process {
     pub(super) handle: PipelineHandle,
     pub(super) gate: Arc<Gate>,
     counting: Arc<Counting>,
+    pub(super) progress: Arc<CatchingUp>,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<std::result::Result<(), PipelineError>>,
 }
@@ -287,7 +296,18 @@ impl World {
         offsets
     }
 
+    /// Process `n` finds nothing of what it kept when it starts.
+    pub(super) fn lose_folder(&mut self, n: usize) {
+        assert!(self.processes[n].is_none());
+        self.folders[n] = folder();
+    }
+
     pub(super) async fn start(&mut self, n: usize) {
+        self.start_as(n, Mode::Open).await;
+    }
+
+    /// Its calls to the store meet `mode` once its tables are open.
+    pub(super) async fn start_as(&mut self, n: usize, mode: Mode) {
         assert!(self.processes[n].is_none());
         self.lives += 1;
         let gate = Arc::new(Gate {
@@ -298,14 +318,17 @@ impl World {
         let store = Arc::clone(&gate) as Arc<dyn ObjectStore>;
         let (table, quarantine) = open_tables(store, self.lives).await;
         let history = Arc::new(History::new(table, quarantine, 64 << 20));
+        gate.set(mode);
         self.log.deafen(n, false);
         let counting = Arc::<Counting>::default();
+        let progress = Arc::<CatchingUp>::default();
         let (pipeline, handle) = Pipeline::new(
             Box::new(self.log.source(n)),
             Arc::new(TestJudges {
                 folder: self.folders[n].path().to_owned(),
                 entries: 8,
                 limits: self.limits,
+                progress: Arc::clone(&progress),
             }),
             Arc::clone(&history),
             Arc::new(Boards::new(1_000)),
@@ -319,6 +342,7 @@ impl World {
             handle,
             gate,
             counting,
+            progress,
             stop,
             task,
         });

@@ -26,16 +26,27 @@ pub async fn healthz() -> Json<Value> {
     Json(json!({"status": "ok"}))
 }
 
-/// `GET /readyz`. The door opens only when everything behind it is there; what
-/// can change later is whether the pipeline still runs.
+/// `GET /readyz`. The door opens when everything behind it is there, but for the
+/// ids of what history holds where reading them takes long; what can change
+/// later is whether the pipeline still runs.
 pub async fn readyz(State(app): State<Shared>) -> Result<Json<Value>, ApiError> {
-    if app.pipeline.is_running() {
-        Ok(Json(json!({"status": "ready"})))
-    } else {
-        Err(ApiError::unavailable(
+    if !app.pipeline.is_running() {
+        return Err(ApiError::unavailable(
             "the pipeline has stopped; the server's log says why",
-        ))
+        ));
     }
+    match app.catching_up.progress() {
+        None => Ok(Json(json!({"status": "ready"}))),
+        Some((done, of)) => Err(catching_up(done, of)),
+    }
+}
+
+/// Not ready, though the door is open.
+fn catching_up(done: u64, of: u64) -> ApiError {
+    ApiError::unavailable(format!(
+        "still reading the ids of what history holds, to know repeats: {done} of about {of} events"
+    ))
+    .hint("questions are answered, and events are taken and judged once that is done; ask again later")
 }
 
 /// `GET /metrics`.
@@ -112,8 +123,12 @@ pub async fn status(
         "version": env!("CARGO_PKG_VERSION"),
         "started": app.started.to_rfc3339(),
         "now": app.clock.now().to_rfc3339(),
-        "ready": app.pipeline.is_running(),
+        "ready": app.pipeline.is_running() && app.catching_up.progress().is_none(),
     });
+    let mut brief = brief;
+    if let Some((done, of)) = app.catching_up.progress() {
+        brief["catching_up"] = json!({"events": done, "of": of});
+    }
     if asked.principal.readable() != Among::All {
         return Ok(Json(brief));
     }

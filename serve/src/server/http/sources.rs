@@ -65,9 +65,7 @@ pub async fn accept(
     };
     let by = asked.principal.id.clone();
     let change = async {
-        let accepted = kafka
-            .accepted
-            .accept(&by, wanted.partition.clone(), what);
+        let accepted = kafka.accepted.accept(&by, wanted.partition.clone(), what);
         Ok(accepted.await?)
     };
     changing.make(&app, change).await?;
@@ -76,12 +74,9 @@ pub async fn accept(
 
 /// What is accepted: that which stops the partition now, if it is what the caller
 /// means.
-async fn acceptable(
-    app: &App,
-    kafka: &Kafka,
-    wanted: &Accept,
-) -> Result<Acceptable, ApiError> {
-    const LOOK: &str = "nothing was accepted: `cairn source list` shows what is stopped, and at what";
+async fn acceptable(app: &App, kafka: &Kafka, wanted: &Accept) -> Result<Acceptable, ApiError> {
+    const LOOK: &str =
+        "nothing was accepted: `cairn source list` shows what is stopped, and at what";
     let partition = &wanted.partition;
     let stop = kafka.stop_of(partition, &app.history.committed()).await;
     let (stop, own) = stop.map_err(ApiError::unavailable)?;
@@ -102,7 +97,10 @@ async fn acceptable(
     };
     let differs = what.offset != wanted.offset
         || wanted.to.is_some_and(|to| what.to != Some(to))
-        || wanted.reason.as_ref().is_some_and(|reason| what.reason != reason);
+        || wanted
+            .reason
+            .as_ref()
+            .is_some_and(|reason| what.reason != reason);
     if differs {
         let text = format!(
             "{partition} is stopped at offset {}, by something else than what is accepted: {told}",

@@ -101,8 +101,8 @@ impl Accepted {
 impl Acceptances for Accepted {
     fn accepted(&self, partition: &Partition, what: &Acceptable) -> bool {
         let known = self.known.read();
-        known.get(partition).is_some_and(|a| {
-            (&*a.reason, a.offset, a.to) == (what.reason, what.offset, what.to)
-        })
+        known
+            .get(partition)
+            .is_some_and(|a| (&*a.reason, a.offset, a.to) == (what.reason, what.offset, what.to))
     }
 }

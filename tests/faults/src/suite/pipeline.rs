@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cairn_ingest::decode::DecodeLimits;
 use cairn_ingest::history::History;
-use cairn_ingest::judge::{CatchUpError, Judge, Judged, MakeJudge, open_index};
+use cairn_ingest::judge::{CatchUpError, CatchingUp, Judge, Judged, MakeJudge, open_index};
 use cairn_ingest::pipeline::{Observer, Pipeline, PipelineOptions};
 use cairn_ingest::seen::SeenOptions;
 use cairn_ingest::verdict::Boards;
@@ -45,7 +45,8 @@ struct Judges(PathBuf);
 #[async_trait]
 impl MakeJudge for Judges {
     async fn make(&self, history: &Table, at: &Position) -> Result<Judge, CatchUpError> {
-        let seen = open_index(&self.0, SeenOptions::default(), history, at).await?;
+        let (options, untold) = (SeenOptions::default(), CatchingUp::default());
+        let seen = open_index(&self.0, options, history, at, &untold).await?;
         let limits = DecodeLimits::default();
         Ok(Judge::new(seen, HashSet::new(), limits, 90))
     }
