@@ -52,7 +52,7 @@ class Server:
         self.process = subprocess.Popen(
             [args.cairn, "serve", "--data", self.data, "--listen", f"127.0.0.1:{args.port}", "--kafka", args.brokers,
              "--topic", topic, "--group", topic, "--kafka-intake-topic", f"{topic}.intake"],
-            stdout=self.log, stderr=self.log, env={**os.environ, "CAIRN_PG_LISTEN": "off"})
+            stdout=self.log, stderr=self.log, env={**os.environ, "CAIRN_PG_LISTEN": "off", "CAIRN_FLIGHT_LISTEN": "off"})
         self.url = f"http://127.0.0.1:{args.port}"
         deadline = time.monotonic() + 60
         while True:

@@ -50,7 +50,7 @@ class Server:
         self.log = open(f"{args.data}.serve.log", "ab")
         self.process = subprocess.Popen(
             [args.cairn, "serve", "--data", args.data, "--listen", f"127.0.0.1:{self.port}"],
-            stdout=self.log, stderr=self.log, env={**os.environ, "CAIRN_PG_LISTEN": "off"})
+            stdout=self.log, stderr=self.log, env={**os.environ, "CAIRN_PG_LISTEN": "off", "CAIRN_FLIGHT_LISTEN": "off"})
         while self.call("GET", "/readyz")[0] != 200:
             if self.process.poll() is not None or time.monotonic() > self.began + 600:
                 sys.exit(f"the server did not become ready; see {self.log.name}")

@@ -43,7 +43,7 @@ class Server:
                    "--s3-allow-http", "--kafka", args.brokers, "--topic", topic, "--group", topic,
                    "--kafka-intake-topic", f"{topic}.intake"]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, env={
-            **os.environ, **keys, "AWS_REGION": "us-east-1", "CAIRN_PG_LISTEN": "off"})
+            **os.environ, **keys, "AWS_REGION": "us-east-1", "CAIRN_PG_LISTEN": "off", "CAIRN_FLIGHT_LISTEN": "off"})
         deadline = time.monotonic() + 120
         while True:
             try:

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arrow::datatypes::SchemaRef;
 use cairn_schemas::Clock;
 use cairn_schemas::control::Principal;
 use cairn_store::view::Tables;
@@ -10,10 +11,12 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use crate::catalog::{Entry, Names};
 use crate::coop::Until;
 use crate::error::QueryError;
 use crate::job::Job;
 use crate::limits::Limits;
+use crate::output::plain_schema;
 use crate::places::{Place, Places};
 use crate::question::{Prepared, Question};
 use crate::session::{Footers, Sessions};
@@ -27,6 +30,21 @@ const AHEAD: usize = 2;
 
 /// Deep enough for the deepest statement that the gate lets through.
 const STACK: usize = 16 << 20;
+
+/// A table, as those are told who may ask for it.
+#[derive(Clone, Debug)]
+pub struct TableInfo {
+    /// Its schema.
+    pub schema: String,
+    /// Its name in there.
+    pub name: String,
+    /// `BASE TABLE` or `VIEW`.
+    pub table_type: &'static str,
+    /// One sentence about it.
+    pub comment: String,
+    /// Its columns.
+    pub columns: SchemaRef,
+}
 
 /// Answers statements, one session for each. Cheap to share; make one.
 #[derive(Debug)]
@@ -149,8 +167,34 @@ impl Engine {
         }
     }
 
+    /// The tables that `principal` is told of, as SHOW TABLES lists them, with
+    /// their columns as answers have them.
+    pub async fn tables(&self, principal: &Principal) -> Vec<TableInfo> {
+        let names = Names::new(
+            Arc::clone(&self.shared.tables),
+            &self.shared.system,
+            principal.clone(),
+            Arc::clone(&self.shared.footers),
+            Arc::default(),
+            None,
+        )
+        .await;
+        let info = |entry: &Entry| TableInfo {
+            schema: entry.schema.to_owned(),
+            name: entry.name.clone(),
+            table_type: entry.table_type(),
+            comment: entry.comment.clone(),
+            columns: plain_schema(&entry.columns()),
+        };
+        names.entries().iter().map(info).collect()
+    }
+
     fn deadline(&self, question: &Question) -> Instant {
-        let most = self.shared.limits.timeout;
+        let limits = &self.shared.limits;
+        let most = match question.background {
+            true => limits.background_timeout,
+            false => limits.timeout,
+        };
         Instant::now() + question.timeout.map_or(most, |asked| asked.min(most))
     }
 

@@ -49,7 +49,7 @@ mod tests;
 pub use asof::{AsOf, At};
 pub use cairn_store::view::TableVersion;
 pub use datafusion::common::ScalarValue;
-pub use engine::Engine;
+pub use engine::{Engine, TableInfo};
 pub use error::{ErrorKind, Exceeded, QueryError};
 pub use functions::reference_page;
 pub use limits::Limits;

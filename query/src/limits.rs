@@ -23,6 +23,8 @@ pub struct Limits {
     pub memory_per_principal: usize,
     /// From the call until the last row is taken.
     pub timeout: Duration,
+    /// The same for queries that nobody waits for.
+    pub background_timeout: Duration,
     /// How many queries run at a time.
     pub concurrent: usize,
     /// How many of these one principal may have.
@@ -57,6 +59,7 @@ impl Default for Limits {
             memory_per_query: 384 << 20,
             memory_per_principal: 384 << 20,
             timeout: Duration::from_secs(60),
+            background_timeout: Duration::from_secs(3600),
             concurrent: 8,
             per_principal: 6,
             queue: 64,

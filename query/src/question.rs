@@ -49,6 +49,9 @@ pub struct Question {
     /// The state of the tables that is asked about; now, if `None`. A table
     /// that the statement itself gives a time or a version keeps that.
     pub as_of: Option<AsOf>,
+    /// Nobody waits for the answer: the engine's limit of time for such queries
+    /// holds.
+    pub background: bool,
     /// At most so long, and no longer than the engine's own limit.
     pub timeout: Option<Duration>,
     /// At most so much memory, in bytes, and no more than the engine's own limit.

@@ -9,6 +9,7 @@
 mod check;
 pub mod export;
 pub mod flags;
+pub mod flight;
 pub mod kafka;
 pub mod keys;
 mod load;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use cairn_schemas::AccountId;
 
 pub use export::Export;
+pub use flight::Flight;
 pub use kafka::Kafka;
 pub use load::{ConfigError, Origin, Override, Problem, Sources};
 pub use pg::Pg;
@@ -62,6 +64,8 @@ pub struct Settings {
     pub server: Server,
     /// `[pg]`: the door for PostgreSQL's clients.
     pub pg: Pg,
+    /// `[flight]`: the door for Arrow Flight SQL's clients.
+    pub flight: Flight,
     /// `[data]`: where everything lies.
     pub data: Data,
     /// `[store]`: where tables lie, if not in the data folder.
@@ -78,6 +82,8 @@ pub struct Settings {
     pub query: Query,
     /// `[export]`: where exports may go.
     pub export: Export,
+    /// `[queries]`: queries that nobody waits for.
+    pub queries: Queries,
     /// `[organization]`: what the organization is called at the first start.
     pub organization: Organization,
     /// `[s3]`: how trails reach S3.
@@ -164,6 +170,30 @@ pub struct History {
 pub struct Trails {
     /// The longest time between a commit to history and delivery.
     pub commit_interval: Duration,
+}
+
+/// `[queries]`: queries that nobody waits for, and their results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queries {
+    /// The longest that one may run.
+    pub timeout: Duration,
+    /// How many run at once.
+    pub max_concurrent: u32,
+    /// How long results are kept.
+    pub keep: Duration,
+    /// The most that all results together may take.
+    pub max_bytes: u64,
+}
+
+impl Default for Queries {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(3600),
+            max_concurrent: 2,
+            keep: Duration::from_secs(24 * 3600),
+            max_bytes: 4096 * MIB,
+        }
+    }
 }
 
 /// `[organization]`: taken at the first start only. Afterwards

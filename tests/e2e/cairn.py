@@ -53,6 +53,7 @@ def clean_environment(extra=None):
         env.pop(name.upper(), None)
     # Any free port: many servers run at a time.
     env["CAIRN_PG_LISTEN"] = "127.0.0.1:0"
+    env["CAIRN_FLIGHT_LISTEN"] = "127.0.0.1:0"
     env.update(extra or {})
     return env
 

@@ -8,6 +8,7 @@ use super::{Role, S3, Settings};
 pub(super) fn check(settings: &Settings, problems: &mut Vec<Problem>) {
     check_server(settings, problems);
     check_pg(settings, problems);
+    check_flight(settings, problems);
     check_s3(&settings.s3, problems);
     check_kafka(settings, problems);
     if settings.history.vacuum_grace < settings.query.timeout {
@@ -54,6 +55,24 @@ fn check_pg(settings: &Settings, problems: &mut Vec<Problem>) {
     if !listen.ip().is_loopback() && pg.tls_cert.is_none() && !pg.allow_plaintext {
         problems.push(Problem::Together(format!(
             "pg.listen = {listen} can be reached from other machines, and without TLS audit events would travel in the clear;              give pg.tls_cert and pg.tls_key, listen on 127.0.0.1, or, where the network itself is closed, say --pg-allow-plaintext (pg.allow_plaintext = true)"
+        )));
+    }
+}
+
+fn check_flight(settings: &Settings, problems: &mut Vec<Problem>) {
+    let flight = &settings.flight;
+    if flight.tls_cert.is_some() != flight.tls_key.is_some() {
+        problems.push(Problem::Together(
+            "flight.tls_cert and flight.tls_key go together: give both, or neither".to_owned(),
+        ));
+    }
+    let Some(listen) = flight.listen else {
+        return;
+    };
+    if !listen.ip().is_loopback() && flight.tls_cert.is_none() && !flight.allow_plaintext {
+        problems.push(Problem::Together(format!(
+            "flight.listen = {listen} can be reached from other machines, and without TLS tokens and audit events would travel in the clear; \
+             give flight.tls_cert and flight.tls_key, listen on 127.0.0.1, or, where the network itself is closed, say --flight-allow-plaintext (flight.allow_plaintext = true)"
         )));
     }
 }

@@ -2,8 +2,10 @@
 //! the environment, the flags and the reference page are all held to it.
 
 mod export;
+mod flight;
 mod kafka;
 mod pg;
+mod queries;
 mod query;
 mod s3;
 
@@ -51,6 +53,7 @@ pub const COMMON: &[&str] = &[
     "store.url",
     "server.listen",
     "pg.listen",
+    "flight.listen",
     "server.role",
     "kafka.brokers",
     "kafka.topics",
@@ -96,6 +99,8 @@ pub const KEYS: &[Key] = &joined::<
             + query::QUERY.len()
             + export::EXPORT.len()
             + pg::PG.len()
+            + flight::FLIGHT.len()
+            + queries::QUERIES.len()
             + kafka::KAFKA.len()
             + s3::S3.len()
     },
@@ -104,6 +109,8 @@ pub const KEYS: &[Key] = &joined::<
     query::QUERY,
     export::EXPORT,
     pg::PG,
+    flight::FLIGHT,
+    queries::QUERIES,
     kafka::KAFKA,
     s3::S3,
 ]);

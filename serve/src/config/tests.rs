@@ -88,6 +88,7 @@ fn a_bare_boolean_flag_means_true_and_takes_no_neighbour() {
 const SHORT: &[&str] = &[
     "listen",
     "pg",
+    "flight",
     "allow-plaintext",
     "data",
     "store",
@@ -189,6 +190,7 @@ fn values_beyond_their_bounds_are_refused() {
         ("server.max_body_bytes", "64MiX", "from 1KiB to 4GiB"),
         ("server.listen", "7070", "ADDRESS:PORT"),
         ("pg.listen", "7432", "off switches the door off"),
+        ("flight.listen", "7433", "off switches the door off"),
         ("server.allow_plaintext", "perhaps", "true or false"),
         ("s3.endpoint", "minio:9000", "https://"),
         ("s3.credentials", "anybody", "static, environment, profile"),
@@ -298,6 +300,23 @@ fn postgresql_on_a_public_address_needs_tls() {
         let text = format!("[pg]\nlisten = \"0.0.0.0:7432\"\n{more}\n");
         Settings::load(&file(&text)).unwrap();
     }
+}
+
+#[test]
+fn flight_on_a_public_address_needs_tls() {
+    for more in ["", "tls_cert = \"c.pem\"", "tls_key = \"k.pem\""] {
+        let text = format!("[flight]\nlisten = \"0.0.0.0:7433\"\n{more}\n");
+        let message = refusal(&file(&text));
+        assert!(message.contains("flight.tls_cert"), "{message}");
+    }
+    for more in [
+        "tls_cert = \"c.pem\"\ntls_key = \"k.pem\"",
+        "allow_plaintext = true",
+    ] {
+        let text = format!("[flight]\nlisten = \"0.0.0.0:7433\"\n{more}\n");
+        Settings::load(&file(&text)).unwrap();
+    }
+    assert_eq!(parsed(&["serve", "--flight", "off"]).flight.listen, None);
 }
 
 #[test]

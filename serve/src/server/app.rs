@@ -77,6 +77,8 @@ pub struct App {
     pub worm: Arc<Worm>,
     /// SQL.
     pub engine: Arc<Engine>,
+    /// Queries that nobody waits for.
+    pub queries: Arc<super::queries::Queries>,
     /// Up to when everything that was sent is in.
     pub watermarks: Arc<Watermarks>,
     /// SQL for exports: longer, with places and memory of their own.
@@ -187,7 +189,13 @@ impl App {
         )?;
         let node = partition.source.clone();
         let exports = open_exports(&settings, &control, places, node, &ambient, &stop).await?;
+        let queries = super::queries::Queries::open(
+            &settings,
+            Arc::clone(&ambient.clock),
+            Arc::clone(&ambient.ids),
+        )?;
         let app = Arc::new(Self {
+            queries: Arc::new(queries),
             receive_limits: receive_limits(&settings),
             room: super::room::Room::new(&settings.server),
             started: ambient.clock.now(),

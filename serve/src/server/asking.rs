@@ -88,6 +88,15 @@ impl AskError {
     }
 }
 
+/// The answer does not fit into the room for results that are kept.
+pub fn no_room(most: u64) -> QueryError {
+    QueryError::limit(
+        Exceeded::Bytes,
+        format!("the results that are kept would take more than {most} bytes"),
+    )
+    .with_hint("remove results that are no longer needed, ask for fewer columns, or add a LIMIT; an operator can raise queries.max_bytes")
+}
+
 /// Whether `asker` may ask here at all. A refusal of their role is recorded.
 pub async fn may_ask(app: &Shared, asker: &Asker) -> Result<(), AskError> {
     let role = asker.principal.role;

@@ -5,6 +5,8 @@
 //! - [`doors`]: the listening socket
 //! - [`http`]: every call
 //! - [`asking`]: what holds for every query, whatever its door
+//! - [`queries`]: queries that nobody waits for, and their results
+//! - [`flight`]: Arrow Flight SQL's clients
 //! - [`pg`]: PostgreSQL's clients; [`scram`], [`tls`]: how they are known
 //! - [`room`]: memory for bodies on their way in
 //! - [`node`], [`kafka`]: the log's name, and where events come from beside HTTP
@@ -26,6 +28,7 @@ pub mod audit;
 pub mod doors;
 pub mod explain;
 pub mod exports;
+pub mod flight;
 pub mod http;
 mod intake;
 pub mod kafka;
@@ -35,6 +38,7 @@ pub mod node;
 mod observing;
 pub(crate) mod opening;
 pub mod pg;
+pub mod queries;
 pub mod registry;
 pub mod rejected;
 pub mod reload;

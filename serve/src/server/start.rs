@@ -19,9 +19,8 @@ use super::ambient::{SystemClock, SystemIds};
 use super::app::{Ambient, App, Background, Shared};
 use super::audit::{Act, Caller};
 use super::http::router;
-use super::pg;
 use super::stores::object_settings;
-use super::{doors, kafka, maintenance, rejected, reload, starts};
+use super::{doors, flight, kafka, maintenance, pg, queries, rejected, reload, starts};
 use crate::config::Settings;
 
 /// How long the doors stay shut after a start for the log to be read.
@@ -46,10 +45,12 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
             "cannot listen on {listen}: choose another address with --listen, or stop what uses it"
         )
     })?;
-    let pg = listen_pg(&settings).await?;
+    let pg = listen_beside(&settings, settings.pg.listen, PG).await?;
+    let flight = listen_beside(&settings, settings.flight.listen, FLIGHT).await?;
     let addresses = Addresses {
         http: listener.local_addr()?,
         pg: pg.as_ref().map(TcpListener::local_addr).transpose()?,
+        flight: flight.as_ref().map(TcpListener::local_addr).transpose()?,
     };
     let settings = Settings {
         data: crate::config::Data { dir: dir.clone() },
@@ -71,8 +72,28 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
             anyhow::Ok((door?, listener))
         })
         .transpose()?;
+    let flight = flight
+        .map(|listener| {
+            let (app, settings) = (Arc::clone(&app), &app.settings.flight);
+            let door = flight::Door::new(app, Arc::new(SystemIds), settings);
+            anyhow::Ok((door?, listener))
+        })
+        .transpose()?;
     announce(addresses, &dir, &token)?;
-    serve(app, background, listener, pg).await
+    let doors = Doors {
+        http: listener,
+        pg,
+        flight,
+    };
+    serve(app, background, doors).await
+}
+
+/// What is open, and the sockets.
+#[derive(Debug)]
+struct Doors {
+    http: TcpListener,
+    pg: Option<(pg::Door, TcpListener)>,
+    flight: Option<(flight::Door, TcpListener)>,
 }
 
 /// Where the doors are.
@@ -80,12 +101,21 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 struct Addresses {
     http: std::net::SocketAddr,
     pg: Option<std::net::SocketAddr>,
+    flight: Option<std::net::SocketAddr>,
 }
 
-/// The socket for PostgreSQL's clients, where there is to be one. A process
-/// that answers no questions needs none.
-async fn listen_pg(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
-    let Some(address) = settings.pg.listen else {
+/// Whose clients come through a door beside the HTTP one, and its flag.
+const PG: (&str, &str) = ("PostgreSQL's", "--pg");
+const FLIGHT: (&str, &str) = ("Arrow Flight's", "--flight");
+
+/// The socket of such a door, where there is to be one. A process that answers
+/// no questions needs none.
+async fn listen_beside(
+    settings: &Settings,
+    address: Option<std::net::SocketAddr>,
+    (whose, flag): (&str, &str),
+) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = address else {
         return Ok(None);
     };
     if settings.server.role == crate::config::Role::Ingest {
@@ -93,7 +123,7 @@ async fn listen_pg(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
     }
     let listener = TcpListener::bind(address).await.with_context(|| {
         format!(
-            "cannot listen on {address} for PostgreSQL's clients: choose another address with --pg, or --pg off, or stop what uses it"
+            "cannot listen on {address} for {whose} clients: choose another address with {flag}, or {flag} off, or stop what uses it"
         )
     })?;
     Ok(Some(listener))
@@ -120,27 +150,28 @@ async fn catch_up(app: &App) {
     }
 }
 
-async fn serve(
-    app: Shared,
-    mut background: Background,
-    listener: TcpListener,
-    pg: Option<(pg::Door, TcpListener)>,
-) -> anyhow::Result<()> {
+async fn serve(app: Shared, mut background: Background, open: Doors) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let tidy = tokio::spawn(maintenance::tidy(Arc::clone(&app), stop.clone()));
     let learning = tokio::spawn(reload::follow(Arc::clone(&app), stop.clone()));
     let upkeep = tokio::spawn(maintenance::keep_up(Arc::clone(&app), stop.clone()));
+    let results = tokio::spawn(queries::keep_up(Arc::clone(&app), stop.clone()));
     let watching = tokio::spawn(kafka::watch(Arc::clone(&app), stop.clone()));
     app.exports.begin(&app);
     let doors_closed = CancellationToken::new();
     let rejected = tokio::spawn(rejected::report(Arc::clone(&app), doors_closed.clone()));
     let doors = tokio::spawn(doors::serve(
-        listener,
+        open.http,
         router(Arc::clone(&app)),
         stop.clone(),
         DOORS_GRACE,
     ));
-    let pg = pg.map(|(door, listener)| tokio::spawn(door.serve(listener, stop.clone())));
+    let pg = open
+        .pg
+        .map(|(door, listener)| tokio::spawn(door.serve(listener, stop.clone())));
+    let flight = open
+        .flight
+        .map(|(door, listener)| tokio::spawn(door.serve(listener, stop.clone())));
     let (mut term, mut int) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
@@ -162,12 +193,18 @@ async fn serve(
     if let Some(pg) = pg {
         pg.await?;
     }
+    if let Some(flight) = flight
+        && let Err(error) = flight.await?
+    {
+        tracing::warn!(error = %error, "flight's door did not end well");
+    }
     doors_closed.cancel();
     if tokio::time::timeout(LAST_EVENTS, rejected).await.is_err() {
         tracing::warn!("the last refused calls were not recorded in time");
     }
     upkeep.abort();
     learning.abort();
+    results.abort();
     watching.abort();
     background.stop.cancel();
     let last = async {
@@ -342,6 +379,9 @@ fn announce(addresses: Addresses, dir: &Path, token: &FirstToken) -> anyhow::Res
     let mut out = std::io::stdout().lock();
     writeln!(out, "cairn is ready")?;
     writeln!(out, "  address              http://{address}")?;
+    if let Some(flight) = addresses.flight {
+        writeln!(out, "  flight sql           grpc://{flight}")?;
+    }
     if let Some(pg) = addresses.pg {
         writeln!(out, "  postgresql           {pg}, database cairn")?;
     }

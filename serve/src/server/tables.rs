@@ -63,6 +63,12 @@ fn query_limits(settings: &Settings) -> Limits {
         memory_per_query: size(query.query_memory()),
         memory_per_principal: size(query.principal_memory()),
         timeout: query.timeout,
+        // No longer than the files stay that it reads.
+        background_timeout: settings
+            .queries
+            .timeout
+            .min(settings.history.vacuum_grace)
+            .max(query.timeout),
         concurrent: query.max_concurrent as usize,
         per_principal: query.principal_places() as usize,
         queue: query.max_waiting as usize,

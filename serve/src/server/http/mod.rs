@@ -10,6 +10,7 @@ pub mod exports;
 pub mod flush;
 pub mod formats;
 pub mod ops;
+pub mod queries;
 pub mod rest;
 pub mod sources;
 pub mod sql;
@@ -70,9 +71,15 @@ pub fn router(app: Shared) -> Router {
         .route("/v1/trails/{name}/start", post(trails::start))
         .route("/v1/trails/{name}/stop", post(trails::stop))
         .route("/v1/trails/{name}/explain", get(trails::explain))
+        .route("/v1/queries", get(queries::list).post(queries::start))
+        .route(
+            "/v1/queries/{id}",
+            get(queries::show).delete(queries::cancel),
+        )
         .route_layer(from_fn(to_the_end));
     Router::new()
         .route("/v1/sql", post(sql::post))
+        .route("/v1/queries/{id}/results", get(queries::results))
         .merge(changes)
         .fallback(async || {
             ApiError::not_found("there is nothing here").hint("docs/http-api.md lists every call")

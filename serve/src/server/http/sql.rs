@@ -140,10 +140,7 @@ pub async fn post(
             .hint("send {\"query\": \"SELECT ...\"} as application/json")
     })?;
     let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
-    let Some(format) = Format::accepted(accept) else {
-        return Err(ApiError::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", "no such form of an answer")
-            .hint("accept application/json, application/x-ndjson, text/csv, application/vnd.apache.arrow.stream or application/vnd.apache.parquet"));
-    };
+    let format = Format::accepted(accept).ok_or_else(not_acceptable)?;
     let question = cairn_query::Question::try_from(question)?;
     let mut answer = asking::ask(&app, asker, question).await?;
     match format.encoder_with(&answer.schema(), json!(answer.versions())) {
@@ -156,6 +153,13 @@ pub async fn post(
     }
 }
 
+/// `406`: none of the forms that are asked for.
+pub fn not_acceptable() -> ApiError {
+    let text = "no such form of an answer";
+    ApiError::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", text)
+        .hint("accept application/json, application/x-ndjson, text/csv, application/vnd.apache.arrow.stream or application/vnd.apache.parquet")
+}
+
 /// The header that tells over which states of the tables an answer is computed.
 const VERSIONS: &str = "cairn-versions";
 /// More than this many bytes of them are left to the body and the event:
@@ -163,18 +167,23 @@ const VERSIONS: &str = "cairn-versions";
 const VERSIONS_BYTES: usize = 4 << 10;
 
 fn into_response(answer: Answer, format: Format, encoder: Box<dyn Encode>) -> Response {
-    let versions = json!(answer.versions()).to_string();
+    let versions = json!(answer.versions());
     let body = fed_body(move |out| async move {
         if let Err(error) = feed(answer, encoder, &out).await {
             let _ = out.send(Err(error)).await;
         }
     });
-    let mut response = Response::new(Body::from_stream(body));
+    answered(Body::from_stream(body), format, &versions)
+}
+
+/// A body of rows, with what is told of them before the first.
+pub fn answered(body: Body, format: Format, versions: &Value) -> Response {
+    let mut response = Response::new(body);
     response.headers_mut().insert(
         header::CONTENT_TYPE,
         header::HeaderValue::from_static(format.media_type()),
     );
-    let versions = header::HeaderValue::from_str(&versions).ok();
+    let versions = header::HeaderValue::from_str(&versions.to_string()).ok();
     if let Some(versions) = versions.filter(|v| v.len() <= VERSIONS_BYTES) {
         response.headers_mut().insert(VERSIONS, versions);
     }
@@ -226,11 +235,11 @@ async fn unencoded(answer: &mut Answer, error: &ArrowError) -> std::io::Error {
 }
 
 /// A part of a body, or its proper end.
-type Part = Result<Option<Bytes>, std::io::Error>;
+pub type Part = Result<Option<Bytes>, std::io::Error>;
 
 /// A body that a task feeds, two parts ahead at the most. Only the feeder's own
 /// word ends it properly: when the task is gone without it, the body breaks off.
-fn fed_body<F, R>(feed: F) -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> + Send
+pub fn fed_body<F, R>(feed: F) -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> + Send
 where
     F: FnOnce(Sender<Part>) -> R,
     R: Future<Output = ()> + Send + 'static,
