@@ -177,6 +177,7 @@ impl Engine {
             Arc::clone(&self.shared.footers),
             Arc::default(),
             None,
+            Arc::default(),
         )
         .await;
         let info = |entry: &Entry| TableInfo {
