@@ -1,16 +1,29 @@
 //! From a call to who makes it: a bearer token with every call, or any user
 //! name with the token as password.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use cairn_schemas::control::Principal;
-use tonic::metadata::MetadataMap;
-use tonic::{Request, Status};
+use std::pin::Pin;
 
+use arrow_flight::HandshakeResponse;
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use cairn_schemas::control::Principal;
+use futures::Stream;
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status};
+
+use super::status::internal;
 use crate::server::app::Shared;
 use crate::server::asking::Asker;
 use crate::server::audit::Caller;
 use crate::server::rejected::{Attempt, Presented};
+
+/// Go's driver leaves the padding out, others put it in.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// A user agent is the sender's own text; this much of it is kept.
 const AGENT_CHARS: usize = 256;
@@ -32,7 +45,7 @@ fn caller_of<T>(request: &Request<T>) -> Caller {
 }
 
 /// The token that a call bears.
-pub(super) fn token_of(metadata: &MetadataMap) -> Option<String> {
+fn token_of(metadata: &MetadataMap) -> Option<String> {
     let given = metadata.get("authorization")?.to_str().ok()?;
     let (scheme, rest) = given.split_once(' ')?;
     let rest = rest.trim();
@@ -42,7 +55,7 @@ pub(super) fn token_of(metadata: &MetadataMap) -> Option<String> {
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
-    let plain = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
+    let plain = String::from_utf8(BASE64.decode(rest).ok()?).ok()?;
     let (_anybody, token) = plain.split_once(':')?;
     Some(token.to_owned())
 }
@@ -80,4 +93,26 @@ fn asker_of(principal: Principal, caller: Caller) -> Asker {
         caller,
         door: "flight",
     }
+}
+
+/// What a handshake gives back.
+pub(super) type Handshakes = Pin<Box<dyn Stream<Item = Result<HandshakeResponse, Status>> + Send>>;
+
+/// A handshake: any call with the password does as well; this one gives it the
+/// form that drivers go on with.
+pub(super) fn welcomed<T>(
+    app: &Shared,
+    request: &Request<T>,
+) -> Result<Response<Handshakes>, Status> {
+    asker(app, "Handshake", request)?;
+    let token = token_of(request.metadata()).unwrap_or_default();
+    let bearer = format!("Bearer {token}").parse().map_err(internal)?;
+    let answer = HandshakeResponse {
+        protocol_version: 0,
+        payload: token.into_bytes().into(),
+    };
+    let answers: Handshakes = Box::pin(futures::stream::iter([Ok(answer)]));
+    let mut response = Response::new(answers);
+    response.metadata_mut().insert("authorization", bearer);
+    Ok(response)
 }

@@ -5,8 +5,12 @@ use std::sync::Arc;
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::ipc::writer::IpcWriteOptions;
-use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc, Ticket};
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::{
+    FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc, Ticket,
+};
 use cairn_query::{Param, Prepared, ScalarValue};
+use futures::{Stream, TryStreamExt as _};
 use tonic::{Response, Status};
 
 use super::status::internal;
@@ -55,7 +59,7 @@ pub(super) fn parameter_schema(prepared: &Prepared) -> Schema {
 }
 
 /// The values of one row. Texts stand for what the statement wants.
-pub(super) fn params_of(batch: &RecordBatch) -> Result<Vec<Param>, Status> {
+fn params_of(batch: &RecordBatch) -> Result<Vec<Param>, Status> {
     if batch.num_rows() != 1 {
         return Err(Status::invalid_argument(format!(
             "{} rows of parameters came, and a statement is asked with one: bind them one by one",
@@ -75,4 +79,24 @@ pub(super) fn params_of(batch: &RecordBatch) -> Result<Vec<Param>, Status> {
         })
     };
     batch.columns().iter().map(value).collect()
+}
+
+/// The values that a client binds: one row of them, or none.
+pub(super) async fn bound(
+    data: impl Stream<Item = Result<FlightData, Status>> + Send + 'static,
+) -> Result<Vec<Param>, Status> {
+    let mut batches = FlightRecordBatchStream::new_from_flight_data(data.map_err(Into::into));
+    let wrong = |e| Status::invalid_argument(format!("the parameters cannot be read: {e}"));
+    let mut bound = None;
+    while let Some(batch) = batches.try_next().await.map_err(wrong)? {
+        if batch.num_rows() == 0 && bound.is_none() {
+            continue;
+        }
+        if bound.replace(params_of(&batch)?).is_some() {
+            return Err(Status::invalid_argument(
+                "a statement is asked with one row of parameters: bind them one by one",
+            ));
+        }
+    }
+    Ok(bound.unwrap_or_default())
 }

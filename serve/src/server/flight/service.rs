@@ -1,11 +1,9 @@
 //! What Flight SQL asks for, answered.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
-use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::metadata::GetCatalogsBuilder;
@@ -19,19 +17,16 @@ use arrow_flight::sql::{
     CommandStatementQuery, CommandStatementUpdate, DoPutPreparedStatementResult, ProstMessageExt,
     SqlInfo, TicketStatementQuery,
 };
-use arrow_flight::{
-    Action, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse, Ticket,
-};
+use arrow_flight::{Action, FlightDescriptor, FlightInfo, HandshakeRequest, Ticket};
 use cairn_query::{Prepared, Question, TableInfo};
 use cairn_schemas::time::SECOND;
 use cairn_schemas::{IdSource, Micros};
-use futures::{Stream, TryStreamExt as _};
 use prost::Message as _;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::enter::{asker, token_of};
+use super::enter::{Handshakes, asker, welcomed};
 use super::facts::{self, Facts};
-use super::forms::{located, parameter_schema, params_of, schema_bytes};
+use super::forms::{bound, located, parameter_schema, schema_bytes};
 use super::rows::{FlightRows, of_answer, of_batch};
 use super::seal::Seal;
 use super::statements::{KEPT, Statement, Statements};
@@ -57,7 +52,6 @@ pub(super) struct Service {
 
 type Info = Result<Response<FlightInfo>, Status>;
 type Rows = Result<Response<FlightRows>, Status>;
-type Handshakes = Pin<Box<dyn Stream<Item = Result<HandshakeResponse, Status>> + Send>>;
 
 impl Service {
     pub(super) fn new(app: Shared, ids: Arc<dyn IdSource>) -> anyhow::Result<Self> {
@@ -158,19 +152,7 @@ impl FlightSqlService for Service {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Handshakes>, Status> {
-        // Any call with the password does as well; this one gives it the form
-        // that drivers go on with.
-        asker(&self.app, "Handshake", &request)?;
-        let token = token_of(request.metadata()).unwrap_or_default();
-        let bearer = format!("Bearer {token}").parse().map_err(internal)?;
-        let answer = HandshakeResponse {
-            protocol_version: 0,
-            payload: token.into_bytes().into(),
-        };
-        let answers: Handshakes = Box::pin(futures::stream::iter([Ok(answer)]));
-        let mut response = Response::new(answers);
-        response.metadata_mut().insert("authorization", bearer);
-        Ok(response)
+        welcomed(&self.app, &request)
     }
 
     async fn get_flight_info_statement(
@@ -274,21 +256,7 @@ impl FlightSqlService for Service {
         let asker = self.asker("BindParameters", &request).await?;
         let handle = query.prepared_statement_handle;
         let (id, _) = self.statement(&asker, &handle)?;
-        let data = request.into_inner().map_err(Into::into);
-        let mut batches = FlightRecordBatchStream::new_from_flight_data(data);
-        let wrong = |e| Status::invalid_argument(format!("the parameters cannot be read: {e}"));
-        let mut bound = None;
-        while let Some(batch) = batches.try_next().await.map_err(wrong)? {
-            if batch.num_rows() == 0 && bound.is_none() {
-                continue;
-            }
-            if bound.replace(params_of(&batch)?).is_some() {
-                return Err(Status::invalid_argument(
-                    "a statement is asked with one row of parameters: bind them one by one",
-                ));
-            }
-        }
-        let bound = bound.unwrap_or_default();
+        let bound = bound(request.into_inner()).await?;
         self.statements
             .bind(&id, &asker.principal.id, self.now(), bound);
         Ok(DoPutPreparedStatementResult {
