@@ -8,7 +8,7 @@ use std::path::Path;
 use cairn_query::Question;
 use cairn_schemas::control::{Principal, Role};
 use cairn_schemas::selector::Among;
-use cairn_schemas::{AccountId, Micros};
+use cairn_schemas::{AccountId, Micros, Withheld};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -26,6 +26,9 @@ pub struct About {
     role: Role,
     /// What that token could read then.
     accounts: Among<AccountId>,
+    /// The columns that it could not.
+    #[serde(default)]
+    withheld: Withheld,
     /// The statement.
     pub query: String,
     /// The state of the tables that was asked about.
@@ -135,6 +138,7 @@ impl About {
             token: asker.principal.id.clone(),
             role: asker.principal.role,
             accounts: asker.principal.accounts.clone(),
+            withheld: asker.principal.withheld.clone(),
             query: question.sql.clone(),
             as_of: question.as_of.as_ref().map(|at| at.to_json()),
             started: now,
@@ -148,6 +152,7 @@ impl About {
             id: self.token.clone(),
             role: self.role,
             accounts: self.accounts.clone(),
+            withheld: self.withheld.clone(),
         }
     }
 

@@ -12,6 +12,7 @@ fn asker(id: &str) -> Asker {
             id: id.to_owned(),
             role: Role::Auditor,
             accounts: Among::All,
+            withheld: Default::default(),
         },
         caller: Caller::default(),
         door: "async",
