@@ -189,13 +189,9 @@ impl App {
         )?;
         let node = partition.source.clone();
         let exports = open_exports(&settings, &control, places, node, &ambient, &stop).await?;
-        let queries = super::queries::Queries::open(
-            &settings,
-            Arc::clone(&ambient.clock),
-            Arc::clone(&ambient.ids),
-        )?;
+        let queries = open_queries(&settings, &ambient)?;
         let app = Arc::new(Self {
-            queries: Arc::new(queries),
+            queries,
             receive_limits: receive_limits(&settings),
             room: super::room::Room::new(&settings.server),
             started: ambient.clock.now(),
@@ -253,6 +249,14 @@ async fn open_exports(
     let at_once = settings.export.max_concurrent as usize;
     let (control, stop) = (control.clone(), stop.child_token());
     Ok(Exports::open(control, places, ambient, node, at_once, stop).await?)
+}
+
+fn open_queries(
+    settings: &Settings,
+    ambient: &Ambient,
+) -> std::io::Result<Arc<super::queries::Queries>> {
+    let (clock, ids) = (Arc::clone(&ambient.clock), Arc::clone(&ambient.ids));
+    super::queries::Queries::open(settings, clock, ids).map(Arc::new)
 }
 
 fn opener(ambient: &Ambient, worm: &Arc<Worm>) -> Opener {

@@ -193,11 +193,7 @@ async fn serve(app: Shared, mut background: Background, open: Doors) -> anyhow::
     if let Some(pg) = pg {
         pg.await?;
     }
-    if let Some(flight) = flight
-        && let Err(error) = flight.await?
-    {
-        tracing::warn!(error = %error, "flight's door did not end well");
-    }
+    flight_closed(flight).await?;
     doors_closed.cancel();
     if tokio::time::timeout(LAST_EVENTS, rejected).await.is_err() {
         tracing::warn!("the last refused calls were not recorded in time");
@@ -233,6 +229,17 @@ async fn serve(app: Shared, mut background: Background, open: Doors) -> anyhow::
     background.accounts.abort();
     app.log.close().await?;
     outcome
+}
+
+async fn flight_closed(
+    door: Option<tokio::task::JoinHandle<anyhow::Result<()>>>,
+) -> anyhow::Result<()> {
+    if let Some(door) = door
+        && let Err(error) = door.await?
+    {
+        tracing::warn!(error = %error, "flight's door did not end well");
+    }
+    Ok(())
 }
 
 /// Makes the data folder, for its owner alone, and resolves it.
