@@ -137,11 +137,7 @@ struct Judges {
 
 impl Judges {
     /// As `settings` say.
-    fn new(
-        settings: &Settings,
-        registry: &Arc<Registry>,
-        catching_up: &Arc<CatchingUp>,
-    ) -> Self {
+    fn new(settings: &Settings, registry: &Arc<Registry>, catching_up: &Arc<CatchingUp>) -> Self {
         Self {
             folder: settings.data.dir.join(keys::SEEN_DIR),
             registry: Arc::clone(registry),
