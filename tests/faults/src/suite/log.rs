@@ -43,9 +43,14 @@ pub(super) struct Owners {
     of: BTreeMap<i32, usize>,
 }
 
+/// A read where the name's last digit is even, else a write.
 fn event(id: &str, name: &str) -> Bytes {
+    let rw = match name.ends_with(['0', '2', '4', '6', '8']) {
+        true => "Read",
+        false => "Write",
+    };
     Bytes::from(format!(
-        r#"{{"eventId":"{id}","eventName":"{name}","eventRW":"Write","acsRegion":"cn-hangzhou","serviceName":"Ecs","eventTime":"2040-06-21T00:00:00Z","recipientAccountId":"{ACCOUNT}","eventCategory":"Management"}}"#
+        r#"{{"eventId":"{id}","eventName":"{name}","eventRW":"{rw}","acsRegion":"cn-hangzhou","serviceName":"Ecs","eventTime":"2040-06-21T00:00:00Z","recipientAccountId":"{ACCOUNT}","eventCategory":"Management"}}"#
     ))
 }
 
@@ -106,6 +111,16 @@ impl Log {
         let ends = self.records.iter().map(|(number, records)| {
             let next = records.last().map_or(0, |r| r.offset + 1);
             (partition(*number), next)
+        });
+        Position(ends.collect())
+    }
+
+    /// Where every partition ends now: what was produced lies before it.
+    pub(super) fn end(&self) -> Position {
+        let passed = self.start.elapsed().as_millis() as u64;
+        let ends = self.records.iter().map(|(number, records)| {
+            let there = records.iter().take_while(|r| r.at <= passed);
+            (partition(*number), there.last().map_or(0, |r| r.offset + 1))
         });
         Position(ends.collect())
     }

@@ -11,6 +11,7 @@ mod pipeline;
 mod racing;
 mod steps;
 mod tables;
+mod trails;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;

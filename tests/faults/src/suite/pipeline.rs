@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::log::{ACCOUNT, Log, Shared};
 use super::tables::{ROOT, SeededIds, open, open_at};
+use super::trails::Trails;
 use super::{Counted, Many, is_long, seeded};
 use crate::check;
 use crate::{Fault, FaultStore, Odds, Plan, Rng, World};
@@ -54,7 +55,7 @@ impl MakeJudge for Judges {
 
 /// What one process is, over all its lives.
 #[derive(Clone)]
-struct Process {
+pub(super) struct Process {
     world: World,
     rng: Rng,
     name: String,
@@ -68,12 +69,18 @@ struct Process {
     struck: Shared<usize>,
     /// For how many seconds its first life does not notice changes of owners.
     blind: u64,
+    /// The trail that it follows.
+    trails: Option<Arc<Trails>>,
 }
 
 impl Process {
     /// Lives until the schedule is over, the first life by `plan`, those after
     /// it by what `next` says.
-    async fn run(self, mut plan: Plan, next: impl Fn(usize) -> Plan) -> Result<(), String> {
+    pub(super) async fn run(
+        self,
+        mut plan: Plan,
+        next: impl Fn(usize) -> Plan,
+    ) -> Result<(), String> {
         let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
         for life in 0.. {
             let name = format!("{}.{life}", self.name);
@@ -133,7 +140,7 @@ impl Process {
         let (pipeline, _handle) = Pipeline::new(
             Box::new(source),
             judges,
-            history,
+            Arc::clone(&history),
             boards,
             Arc::new(Deaf),
             options,
@@ -147,9 +154,18 @@ impl Process {
                 }
             }
         };
+        let follow = async {
+            let Some(trails) = &self.trails else {
+                return std::future::pending().await;
+            };
+            let (rng, stop) = (self.rng.fork("follow"), self.over.child_token());
+            let life = (&self.world, store, &ids);
+            trails.follow(life, &history, self.number, rng, stop).await
+        };
         // Polled here and not spawned: a death drops all of it at once.
         tokio::select! {
             () = watch => Ok(()),
+            ended = follow => ended,
             ended = pipeline.run(self.over.child_token()) => ended.map_err(|e| e.to_string()),
         }
     }
@@ -235,17 +251,18 @@ async fn check(world: &World, log: &Log) -> Result<(), String> {
 
 /// What the schedules of this file have in common: processes run until all is
 /// committed, what is on its way lands, and the objects are checked.
-struct Scene {
+pub(super) struct Scene {
     world: World,
     rng: Rng,
     log: Arc<Log>,
     reached: watch::Sender<Position>,
     over: CancellationToken,
     struck: Shared<usize>,
+    trails: Option<Arc<Trails>>,
 }
 
 impl Scene {
-    fn new(world: World, rng: Rng, log: Arc<Log>) -> Self {
+    pub(super) fn new(world: World, rng: Rng, log: Arc<Log>) -> Self {
         Self {
             world,
             rng,
@@ -253,10 +270,22 @@ impl Scene {
             reached: watch::Sender::default(),
             over: CancellationToken::new(),
             struck: Arc::default(),
+            trails: None,
         }
     }
 
-    fn process(&self, number: usize, blind: u64) -> Process {
+    /// With a trail that every process follows.
+    pub(super) fn with(mut self, trails: &Arc<Trails>) -> Self {
+        self.trails = Some(Arc::clone(trails));
+        self
+    }
+
+    /// How many faults struck.
+    pub(super) fn struck(&self) -> usize {
+        *self.struck.lock()
+    }
+
+    pub(super) fn process(&self, number: usize, blind: u64) -> Process {
         let name = format!("p{number}");
         Process {
             world: self.world.clone(),
@@ -268,22 +297,29 @@ impl Scene {
             over: self.over.clone(),
             struck: Arc::clone(&self.struck),
             blind,
+            trails: self.trails.clone(),
         }
     }
 
-    /// Runs `processes` until everything was seen committed.
-    async fn play(
+    /// Runs `processes` until everything was seen committed, and delivered.
+    pub(super) async fn play(
         &self,
         processes: Vec<impl Future<Output = Result<(), String>>>,
     ) -> Result<(), String> {
         let done = async {
             let goal = self.log.goal();
             let mut reached = self.reached.subscribe();
-            let done = reached.wait_for(|reached| reached.reaches(&goal));
+            let done = async {
+                // The sender lives as long as `self`.
+                let _ = reached.wait_for(|reached| reached.reaches(&goal)).await;
+                if let Some(trails) = &self.trails {
+                    trails.delivered(&goal).await;
+                }
+            };
             let ended = tokio::time::timeout(Duration::from_secs(40 * 86_400), done).await;
             self.over.cancel();
             match ended {
-                Ok(_) => Ok(()),
+                Ok(()) => Ok(()),
                 Err(_) => Err("not everything was committed in 40 days".to_owned()),
             }
         };
@@ -292,9 +328,17 @@ impl Scene {
     }
 
     async fn checked(&self) -> Result<(), String> {
-        check(&self.world, &self.log).await?;
+        self.check().await?;
         self.world.settle().await;
-        check(&self.world, &self.log).await
+        self.check().await
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        check(&self.world, &self.log).await?;
+        match &self.trails {
+            Some(trails) => trails.check(&self.world).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -306,18 +350,26 @@ async fn struck_once(world: World, plan: Plan) -> Result<usize, String> {
     let scene = Scene::new(world, rng, log);
     let process = scene.process(0, 0).run(plan, |_| Plan::none());
     scene.play(vec![process]).await?;
-    let struck = *scene.struck.lock();
-    Ok(struck)
+    Ok(scene.struck())
 }
 
-fn everywhere(name: &str, faults: &[Fault], plan: fn(usize, Fault) -> Plan) {
+/// Plays `scene` for every place that `plan` can strike.
+pub(super) fn everywhere<F>(
+    name: &str,
+    faults: &[Fault],
+    plan: fn(usize, Fault) -> Plan,
+    scene: impl Fn(World, Plan) -> F,
+) where
+    F: Future<Output = Result<usize, String>>,
+{
     let mut counted = Counted::default();
     for fault in faults {
         for n in 0.. {
             let struck = Arc::new(Mutex::new(0));
             let out = Arc::clone(&struck);
+            let played = |world| scene(world, plan(n, *fault));
             counted.run(&format!("{fault:?} at {n}"), |world| async move {
-                *out.lock() = struck_once(world, plan(n, *fault)).await?;
+                *out.lock() = played(world).await?;
                 Ok(())
             });
             if *struck.lock() == 0 {
@@ -330,7 +382,7 @@ fn everywhere(name: &str, faults: &[Fault], plan: fn(usize, Fault) -> Plan) {
 }
 
 /// What makes the difference between done, not done and done later.
-const DURABLE: &[Fault] = &[
+pub(super) const DURABLE: &[Fault] = &[
     Fault::Before,
     Fault::After,
     Fault::Late(6),
@@ -344,15 +396,21 @@ const DURABLE: &[Fault] = &[
 #[test]
 fn a_pipeline_struck_at_every_put_neither_loses_nor_repeats() {
     let faults = if is_long() { DURABLE } else { &DURABLE[..3] };
-    everywhere("pipeline, every put", faults, Plan::at_put);
+    everywhere("pipeline, every put", faults, Plan::at_put, struck_once);
 }
 
 #[test]
 fn a_pipeline_killed_at_every_operation_neither_loses_nor_repeats() {
     if is_long() {
-        everywhere("pipeline, every operation", DURABLE, Plan::at);
+        everywhere("pipeline, every operation", DURABLE, Plan::at, struck_once);
     } else {
-        everywhere("pipeline, killed at every put", &DURABLE[5..], Plan::at_put);
+        let faults = &DURABLE[5..];
+        everywhere(
+            "pipeline, killed at every put",
+            faults,
+            Plan::at_put,
+            struck_once,
+        );
     }
 }
 
@@ -382,10 +440,12 @@ fn a_pipeline_under_seeded_faults_neither_loses_nor_repeats() {
 /// Two processes share three partitions in which the same events stand. The
 /// partitions change hands; one of the processes may not notice for minutes
 /// and goes on; both are struck by chance.
-async fn changing_hands(world: World, mut rng: Rng) -> Result<(), String> {
-    let log = Log::new(3, 16, &mut rng);
+pub(super) async fn two_processes(
+    scene: &Scene,
+    log: &Arc<Log>,
+    mut rng: Rng,
+) -> Result<(), String> {
     log.assign(&[0, 1, rng.below(2) as usize]);
-    let scene = Scene::new(world, rng.clone(), Arc::clone(&log));
     let processes = (0..2).map(|number| {
         let mut rng = rng.fork(&format!("process {number}"));
         let odds = *rng.pick(&[None, None, Some(Odds::SOME), Some(Odds::MANY)]);
@@ -408,6 +468,12 @@ async fn changing_hands(world: World, mut rng: Rng) -> Result<(), String> {
     };
     futures::future::try_join(hands, scene.play(processes)).await?;
     Ok(())
+}
+
+async fn changing_hands(world: World, mut rng: Rng) -> Result<(), String> {
+    let log = Log::new(3, 16, &mut rng);
+    let scene = Scene::new(world, rng.clone(), Arc::clone(&log));
+    two_processes(&scene, &log, rng).await
 }
 
 #[test]

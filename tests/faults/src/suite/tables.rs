@@ -73,6 +73,17 @@ pub(super) async fn open_at(
     root: &str,
     spec: TableSpec,
 ) -> Result<Table, TableError> {
+    open_with(world, store, ids, root, spec, options()).await
+}
+
+pub(super) async fn open_with(
+    world: &World,
+    store: &FaultStore,
+    ids: &Arc<SeededIds>,
+    root: &str,
+    spec: TableSpec,
+    options: TableOptions,
+) -> Result<Table, TableError> {
     let opened = Opened::new(Arc::new(store.clone()), Path::from(root));
     let clock = Arc::new(WorldClock(world.clone()));
     // What makes files fast to ask makes them slow to write, and is not at stake.
@@ -80,7 +91,7 @@ pub(super) async fn open_at(
         bloom_columns: Vec::new(),
         ..spec
     };
-    Table::open_or_create(&opened, spec, options(), clock, Arc::clone(ids) as _).await
+    Table::open_or_create(&opened, spec, options, clock, Arc::clone(ids) as _).await
 }
 
 pub(super) fn partition(number: i32) -> Partition {
