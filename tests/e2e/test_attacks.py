@@ -19,7 +19,7 @@ from cairn import ABSENT, Cairn, ROOT, action
 A, B, C = "111111111111", "222222222222", "5333333333333333"
 SEED = int(os.environ.get("CAIRN_TEST_SEED", "1"))
 LONG = os.environ.get("CAIRN_TEST_ATTACKS") == "long"
-SAMPLE = 150
+SAMPLE = 60
 
 # What differs between two servers by nature: places in the log, times of intake.
 BY_NATURE = ("log_offset", "ingest_", "log_", "select *", "history.*", "h.*", "row(", "queries", "commits",
@@ -254,13 +254,13 @@ def test_who_may_see_less_loses_the_answer_under_way(whole, change):
 def test_who_may_see_more_keeps_the_answer_under_way(whole):
     made = whole.http("POST", "/v1/tokens", check=201,
                       json={"role": "auditor", "accounts": [A], "withhold": ["raw"]}).json()
-    answer = requests.post(f"{whole.url}/v1/sql", json={"query": ENDLESS + " LIMIT 3000000"}, stream=True,
+    answer = requests.post(f"{whole.url}/v1/sql", json={"query": ENDLESS + " LIMIT 600000"}, stream=True,
                            timeout=WITHIN, headers={"Authorization": f"Bearer {made['token']}",
                                                     "Accept": "application/x-ndjson"})
     lines = answer.iter_lines()
     first = json.loads(next(lines))
     whole.http("PATCH", f"/v1/tokens/{made['id']}", json={"accounts": [A, B], "withhold": []}, check=200)
-    assert sum(1 for _ in lines) == 2_999_999 and set(first) == {"event_id", "event_name"}
+    assert sum(1 for _ in lines) == 599_999 and set(first) == {"event_id", "event_name"}
 
 
 # -- by PostgreSQL's protocol, and sessions side by side --------------------------
@@ -285,7 +285,7 @@ def told_by_pg(server, token, query):
 
 def test_pg_tells_what_a_server_of_ones_own_would(whole, alone):
     wrong = []
-    for kind, query in chosen(60):
+    for kind, query in chosen(25):
         if "%" in query or "copy" in query.lower():
             continue
         one, other = (told_by_pg(server, server.auditor, query) for server in (whole, alone))
