@@ -7,12 +7,13 @@ use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 
 use crate::asof::AsOf;
 use crate::error::{Exceeded, QueryError};
 use crate::output::plain_type;
-use crate::pg::Settings;
+use crate::pg::{Settings, lists};
 
 /// The most that the parameters of one statement may take, in bytes.
 const PARAMETERS: usize = 1 << 20;
@@ -100,8 +101,20 @@ pub(crate) fn parameters(plan: &LogicalPlan) -> Result<Vec<Option<DataType>>, Qu
     let mut found: Vec<Found> = Vec::new();
     let walked = plan.apply_with_subqueries(|node| {
         let counts = matches!(node, LogicalPlan::Limit(_));
+        let columns = merge_schema(&node.inputs());
         node.apply_expressions(|expr| {
             expr.apply(|expr| {
+                // x = ANY($1): a list of what x is.
+                if let Expr::ScalarFunction(call) = expr
+                    && call.name() == "array_has"
+                    && let [Expr::Placeholder(list), item] = call.args.as_slice()
+                    && list.field.is_none()
+                    && let Ok(item) = item.get_type(&columns)
+                    && !item.is_null()
+                {
+                    let wanted = DataType::new_list(plain_type(&item), true);
+                    note(&mut found, &list.id, Some(wanted))?;
+                }
                 if let Expr::Placeholder(placeholder) = expr {
                     let field = placeholder.field.as_ref();
                     let wanted = match counts {
@@ -221,6 +234,13 @@ fn value(at: usize, wanted: Option<&DataType>, param: &Param) -> Result<ScalarVa
         Param::Typed(value) => return Ok(value.clone()),
         Param::Text(text) => ScalarValue::Utf8(text.clone()),
     };
+    // A text would become the only item.
+    if let (Some(DataType::List(item)), Param::Text(Some(written))) = (wanted, param) {
+        return lists::value(written, item.data_type()).ok_or_else(|| {
+            QueryError::invalid(format!("the value of ${at} is not a list of such items"))
+                .with_hint("a list is written {a,b,c}")
+        });
+    }
     let Some(wanted) = wanted.filter(|t| **t != DataType::Utf8) else {
         return Ok(text);
     };

@@ -17,6 +17,7 @@ pub(crate) mod content;
 pub(crate) mod functions;
 pub(crate) mod information;
 pub(crate) mod known;
+pub(crate) mod lists;
 pub(crate) mod rewrite;
 pub(crate) mod settings;
 pub(crate) mod tables;

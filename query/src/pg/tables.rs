@@ -80,7 +80,11 @@ fn column((name, type_name): (&str, &str)) -> Field {
             (time, HashMap::new())
         }
         "int2[]" => (DataType::new_list(DataType::Int16, true), HashMap::new()),
-        "oid[]" => (DataType::new_list(DataType::Int32, true), HashMap::new()),
+        "oid[]" => {
+            let item = Field::new_list_field(DataType::Int32, true);
+            let item = item.with_metadata(marked(OID_KEY, "oid"));
+            (DataType::List(Arc::new(item)), HashMap::new())
+        }
         "text[]" | "char[]" => (DataType::new_list(DataType::Utf8, true), HashMap::new()),
         _ => (DataType::Utf8, HashMap::new()),
     };

@@ -14,6 +14,9 @@ pub(crate) const OID_KEY: &str = "pg.oid_alias";
 /// The metadata of a column that holds single letters.
 pub(crate) const CHAR_KEY: &str = "pg.char";
 
+/// The number of `json`.
+const JSON: i32 = 114;
+
 /// One type.
 #[derive(Debug)]
 pub(crate) struct PgType {
@@ -196,16 +199,17 @@ fn of_arrow(data_type: &DataType) -> i32 {
         | DataType::FixedSizeBinary(_)
         | DataType::LargeBinary
         | DataType::BinaryView => 17,
-        DataType::Struct(_) => 2249,
         DataType::Dictionary(_, value) => of_arrow(value),
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-            match item.data_type() {
-                DataType::Struct(_) => 2287,
-                _ => get(of(item)).map_or(1009, |t| t.array),
+            match of(item) {
+                // Neither a list of lists nor one of structs is an array.
+                JSON => JSON,
+                item => get(item).filter(|t| !is_array(t)).map_or(JSON, |t| t.array),
             }
         }
-        // Text, JSON and all that has no word of its own there.
-        _ => 25,
+        DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => 25,
+        // What PostgreSQL has no type for is written as JSON.
+        _ => JSON,
     }
 }
 

@@ -203,7 +203,7 @@ async fn numbers_and_names_lead_to_each_other() {
     );
     assert_eq!(
         ask("SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'history'::regclass AND attname IN ('event_time', 'flags', 'resources', 'late', 'log_offset') ORDER BY attnum").await,
-        ["timestamp with time zone", "record[]", "boolean", "text[]", "bigint"]
+        ["timestamp with time zone", "json", "boolean", "text[]", "bigint"]
     );
     let comment = ask("SELECT col_description('history'::regclass, 2), obj_description('history'::regclass, 'pg_class')").await;
     assert!(comment[0].starts_with("When it happened"), "{comment:?}");
@@ -223,6 +223,10 @@ async fn numbers_and_names_lead_to_each_other() {
         ask("SELECT quote_ident('a b'), quote_literal('it''s')").await,
         ["\"a b\"|'it''s'"]
     );
+    // Any letter may escape, not the backslash alone.
+    let escaped = "SELECT 'a_c' LIKE 'a!_c' ESCAPE '!', 'abc' LIKE 'a!_c' ESCAPE '!', \
+                   'a!c' LIKE 'a!!c' ESCAPE '!', 'a\\c' LIKE 'a\\c' ESCAPE ''";
+    assert_eq!(ask(escaped).await, ["true|false|true|true"]);
     for sql in [
         "SELECT 'no_such'::regclass",
         "SELECT current_setting('no.such')",
@@ -236,5 +240,38 @@ async fn numbers_and_names_lead_to_each_other() {
             matches!(error.kind, ErrorKind::Invalid { .. }),
             "{sql}: {error:?}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_to_look_in_has_items_of_what_is_looked_for() {
+    let full = organization(&[A]).await;
+    let types = async |sql: &str| {
+        let known = full.engine.prepare(&auditor(&[A]), sql.to_owned()).await;
+        known.expect(sql).parameters
+    };
+    let list = |of| Some(DataType::new_list(of, true));
+    assert_eq!(
+        types("SELECT 1 FROM history WHERE event_name = ANY($1) AND log_offset = ANY($2)").await,
+        [list(DataType::Utf8), list(DataType::Int64)]
+    );
+    let count = async |sql: &str, given: &str| {
+        let question = Question {
+            params: vec![Param::Text(Some(given.to_owned()))],
+            ..Question::from(sql)
+        };
+        let stream = full.engine.query(&auditor(&[A]), question).await?;
+        let batches: Vec<_> = futures::TryStreamExt::try_collect(stream).await?;
+        Ok::<_, crate::QueryError>(batches.iter().map(|b| b.num_rows()).sum::<usize>())
+    };
+    let sql = "SELECT 1 FROM history WHERE account_id = ANY($1)";
+    let all = format!("{{\"{A}\",x,NULL}}");
+    assert_eq!(count(sql, &all).await, Ok(300));
+    assert_eq!(count(sql, "{}").await, Ok(0));
+    let numbers = "SELECT 1 FROM history WHERE log_offset = ANY($1::bigint[])";
+    assert_eq!(count(numbers, "{0,3,4}").await, Ok(2));
+    for (sql, given) in [(sql, A), (numbers, "{x}"), (numbers, "1")] {
+        let error = count(sql, given).await.expect_err(given);
+        assert!(error.message.contains("not a list"), "{error}");
     }
 }

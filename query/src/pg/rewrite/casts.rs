@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::{call, folded, names, text};
-use crate::pg::{REG_IN, REG_OUT};
+use crate::pg::{REG_IN, REG_OUT, lists};
 
 /// The types whose values are numbers of objects, and are written as names.
 const REGS: &[&str] = &[
@@ -142,40 +142,16 @@ fn spell_out(expr: &mut Expr) {
         value: Value::SingleQuotedString(written),
         ..
     }) = expr
-        && let Some(items) = items(written)
+        && let Some(items) = lists::items(written)
     {
         *expr = Expr::Array(Array {
-            elem: items.iter().map(|item| text(item)).collect(),
+            elem: items
+                .into_iter()
+                .map(|item| item.map_or_else(|| Expr::value(Value::Null), |i| text(&i)))
+                .collect(),
             named: true,
         });
     }
-}
-
-/// The items of a list as PostgreSQL writes it; not of a list of lists.
-fn items(written: &str) -> Option<Vec<String>> {
-    let inside = written.trim().strip_prefix('{')?.strip_suffix('}')?;
-    let (mut items, mut item, mut quoted, mut any) = (vec![], String::new(), false, false);
-    let mut letters = inside.chars();
-    while let Some(c) = letters.next() {
-        match c {
-            '\\' => item.push(letters.next()?),
-            '"' => {
-                quoted = !quoted;
-                any = true;
-            }
-            '{' | '}' if !quoted => return None,
-            ',' if !quoted => {
-                items.push(std::mem::take(&mut item));
-                any = true;
-            }
-            c if c.is_whitespace() && !quoted => {}
-            c => item.push(c),
-        }
-    }
-    if any || !item.is_empty() {
-        items.push(item);
-    }
-    Some(items)
 }
 
 /// What is shown of an object is its name: a cast to `regclass` that stands in
@@ -215,21 +191,5 @@ fn shown_of(body: &mut SetExpr) {
             }
         }
         _ => {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lists_are_read() {
-        let read = |written: &str| items(written);
-        assert_eq!(read("{}"), Some(vec![]));
-        assert_eq!(read("{a, b}"), Some(vec!["a".into(), "b".into()]));
-        assert_eq!(read("{\"a,b\",c}"), Some(vec!["a,b".into(), "c".into()]));
-        assert_eq!(read("{\"\"}"), Some(vec![String::new()]));
-        assert_eq!(read("{{1},{2}}"), None);
-        assert_eq!(read("a"), None);
     }
 }
