@@ -56,9 +56,9 @@ const LEFT_OUT: &[&str] = &[
 /// The most that one call may make of one batch of rows, in bytes. The gate
 /// bounds how many such calls a statement has, and how many rows a batch of
 /// theirs.
-const MADE: u64 = 8 << 20;
+pub(crate) const MADE: u64 = 8 << 20;
 /// The most that a call may make of constants: the result is spread over rows.
-const CONSTANT: u64 = 64 << 10;
+pub(crate) const CONSTANT: u64 = 64 << 10;
 /// The most steps that one call may take over one batch of rows.
 const STEPS: u64 = 1 << 30;
 
@@ -155,7 +155,7 @@ pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
     engines.chain(own().map(native::udf)).collect()
 }
 
-fn too_big() -> QueryError {
+pub(crate) fn too_big() -> QueryError {
     QueryError::limit(
         Exceeded::Memory,
         "an expression of the query makes too long a text or list",

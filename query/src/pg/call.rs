@@ -18,6 +18,7 @@ use datafusion::logical_expr::{
 
 use super::tables::Cell;
 use crate::catalog::Names;
+use crate::functions::{CONSTANT, MADE, too_big};
 
 /// What a function gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,8 +85,7 @@ pub(super) struct Function {
     pub(super) eval: fn(&Names, &[Option<&str>]) -> Result<Cell>,
 }
 
-/// The most rows that one call may make its texts of: the longest of them is
-/// short, but there may be as many as a table has rows.
+/// A function and the names that it tells of.
 #[derive(Debug)]
 pub(super) struct Call {
     function: &'static Function,
@@ -162,12 +162,24 @@ impl ScalarUDFImpl for Call {
         let Some(texts) = texts else {
             return internal_err!("{} takes texts", self.function.name);
         };
+        // Quotes within quotes double with each call around them.
+        let most = if constant { CONSTANT } else { MADE };
+        let mut size = 0;
         let mut cells = Vec::with_capacity(rows);
         let mut row = Vec::with_capacity(texts.len());
         for i in 0..rows {
             row.clear();
             row.extend(texts.iter().map(|t| t.is_valid(i).then(|| t.value(i))));
-            cells.push((self.function.eval)(&self.names, &row)?);
+            let cell = (self.function.eval)(&self.names, &row)?;
+            size += match &cell {
+                Cell::Text(text) => text.len() as u64,
+                Cell::Texts(texts) => texts.iter().map(|t| t.len() as u64 + 16).sum(),
+                _ => 0,
+            };
+            if size > most {
+                return Err(too_big().into());
+            }
+            cells.push(cell);
         }
         let made = self.function.gives.array(&cells);
         Ok(match constant {

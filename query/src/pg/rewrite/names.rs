@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TrimWhereField,
+    Expr, Ident, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
+    TrimWhereField, Value,
 };
 
 use super::{Naming, fold, folded};
@@ -60,6 +61,28 @@ pub(super) fn after(select: &mut Select, before: Before, naming: Naming) {
                 *alias = numbered(&alias.value, &mut seen);
             }
             _ => {}
+        }
+    }
+}
+
+/// What DISTINCT rows are ordered by has to be one of their columns; where that
+/// got a name, its place says which.
+pub(super) fn order(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_ref() else {
+        return;
+    };
+    let (Some(_), Some(order)) = (&select.distinct, &mut query.order_by) else {
+        return;
+    };
+    if let OrderByKind::Expressions(by) = &mut order.kind {
+        for by in by.iter_mut().filter(|by| !is_column(&by.expr)) {
+            let place = select.projection.iter().position(|item| match item {
+                SelectItem::ExprWithAlias { expr, .. } => *expr == by.expr,
+                _ => false,
+            });
+            if let Some(place) = place {
+                by.expr = Expr::value(Value::Number((place + 1).to_string(), false));
+            }
         }
     }
 }

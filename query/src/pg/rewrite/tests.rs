@@ -93,6 +93,10 @@ fn columns_have_postgresqls_names_for_its_clients() {
             "SELECT log_offset::TEXT AS \"log_offset\", 1 AS \"?column?\"",
         ),
         (
+            "SELECT DISTINCT lower(a) FROM t ORDER BY lower(a) DESC, b",
+            "SELECT DISTINCT lower(a) AS \"lower\" FROM t ORDER BY 1 DESC, b",
+        ),
+        (
             "SELECT max(a) AS x FROM (SELECT lower(b) AS a) AS t",
             "SELECT max(a) AS x FROM (SELECT lower(b) AS a) AS t",
         ),
