@@ -129,7 +129,7 @@ pub(crate) fn not_a_time(text: &str) -> QueryError {
 }
 
 /// A time as people write it, in UTC where they do not say otherwise.
-pub(crate) fn time(text: &str) -> Option<Micros> {
+pub fn time(text: &str) -> Option<Micros> {
     let text = text.trim();
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(Micros(time.timestamp_micros()));

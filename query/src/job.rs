@@ -300,7 +300,11 @@ async fn open_plan(
 /// The plan, optimised, once it is seen to do nothing but read. Sets the
 /// session to batches that suit it.
 fn finished(session: &mut SessionState, logical: LogicalPlan) -> Result<LogicalPlan, QueryError> {
-    let calls = gate::verify(&logical)?;
+    gate::verify(&logical)?;
+    let optimized = session
+        .optimize(&logical)
+        .map_err(|e| QueryError::planning(&e))?;
+    let calls = gate::Calls::of(&optimized)?;
     let memory = match session.runtime_env().memory_pool.memory_limit() {
         MemoryLimit::Finite(bytes) => bytes,
         _ => usize::MAX,
@@ -308,9 +312,7 @@ fn finished(session: &mut SessionState, logical: LogicalPlan) -> Result<LogicalP
     let config = session.config_mut();
     let rows = calls.batch_rows(config.target_partitions(), memory);
     *config = config.clone().with_batch_size(rows);
-    session
-        .optimize(&logical)
-        .map_err(|e| QueryError::planning(&e))
+    Ok(optimized)
 }
 
 /// What a view stands for. It is verified as part of the plan that it comes

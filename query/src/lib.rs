@@ -40,13 +40,14 @@ mod share;
 mod standing;
 mod stream;
 mod system;
+mod template;
 mod versioned;
 mod views;
 
 #[cfg(test)]
 mod tests;
 
-pub use asof::{AsOf, At};
+pub use asof::{AsOf, At, time as moment};
 pub use cairn_store::view::TableVersion;
 pub use datafusion::common::ScalarValue;
 pub use engine::{Engine, TableInfo};
@@ -57,3 +58,4 @@ pub use question::{Param, Prepared, Question};
 pub use standing::Standing;
 pub use stream::QueryStream;
 pub use system::SystemTable;
+pub use template::Template;

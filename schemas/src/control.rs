@@ -31,6 +31,8 @@ pub enum ControlKind {
     Acceptance,
     /// [`crate::export::Export`], by export id.
     Export,
+    /// [`crate::saved::SavedQuery`], by its name.
+    SavedQuery,
 }
 
 impl ControlKind {
@@ -44,6 +46,7 @@ impl ControlKind {
             Self::Topic => "topic",
             Self::Acceptance => "acceptance",
             Self::Export => "export",
+            Self::SavedQuery => "saved-query",
         }
     }
 
@@ -57,6 +60,7 @@ impl ControlKind {
             Self::Topic,
             Self::Acceptance,
             Self::Export,
+            Self::SavedQuery,
         ];
         all.into_iter().find(|kind| kind.as_str() == name)
     }

@@ -113,6 +113,15 @@ name_type!(
     |t| t.len() == 16 && all(t, |b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 );
 
+name_type!(
+    /// What a saved query is called.
+    QueryName, "saved query's name",
+    "a saved query's name has 2 to 64 lower-case letters, digits or '-', and starts with a letter",
+    |t| (2..=64).contains(&t.len())
+        && t.as_bytes().first().is_some_and(u8::is_ascii_lowercase)
+        && all(t, |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+);
+
 impl TrailName {
     /// The form in which names are compared: ASCII lower case.
     pub fn folded(&self) -> String {

@@ -12,13 +12,14 @@ pub mod export;
 pub mod ids;
 pub mod keys;
 pub mod position;
+pub mod saved;
 pub mod selector;
 pub mod time;
 pub mod trail;
 pub mod withhold;
 
 pub use ambient::{Clock, IdSource};
-pub use ids::{AccountId, IdError, TokenId, TrailId, TrailName};
+pub use ids::{AccountId, IdError, QueryName, TokenId, TrailId, TrailName};
 pub use position::{Partition, Position};
 pub use selector::Selector;
 pub use time::Micros;

@@ -6,6 +6,7 @@ mod error;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cairn_schemas::QueryName;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::Deserialize;
@@ -179,6 +180,21 @@ impl Client {
             .request(Method::POST, &["v1", "sql"])
             .header(ACCEPT, accept)
             .json(&serde_json::json!({ "query": query }));
+        self.send(request).await
+    }
+
+    /// Asks a saved query, with these values of its parameters; the answer
+    /// streams as that of [`Self::sql`].
+    pub async fn saved(
+        &self,
+        name: &QueryName,
+        values: &Value,
+        accept: &str,
+    ) -> Result<Response, ClientError> {
+        let request = self
+            .request(Method::POST, &["v1", "saved-queries", name.as_str(), "run"])
+            .header(ACCEPT, accept)
+            .json(&serde_json::json!({ "parameters": values }));
         self.send(request).await
     }
 

@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::tokenizer::{TokenWithSpan, Tokenizer};
 
+pub(crate) use names::skipped;
 pub(crate) use rewrite::rewrite;
 pub(crate) use unnest::Beside;
 

@@ -92,7 +92,7 @@ pub(super) fn without_ids(sql: &str) -> Cow<'_, str> {
 }
 
 /// How long the quoted text, name or comment is that `rest` begins with.
-fn skipped(rest: &str) -> Option<usize> {
+pub(crate) fn skipped(rest: &str) -> Option<usize> {
     let to = |end: &str, from: usize| {
         let found = rest.get(from..).and_then(|r| r.find(end));
         found.map_or(rest.len(), |i| from + i + end.len())

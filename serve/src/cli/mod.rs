@@ -10,6 +10,7 @@ mod export;
 mod ingest;
 mod ops;
 pub mod output;
+mod query;
 mod serve;
 mod source;
 mod sql;
@@ -127,6 +128,8 @@ pub enum Command {
     Sql(sql::SqlArgs),
     /// Hand rows or events over as files with a manifest, and check such files
     Export(Box<export::ExportArgs>),
+    /// Ask the questions that come with Cairn, and keep your own
+    Query(query::QueryArgs),
     /// Make, change, start, stop and explain trails
     Trail(trail::TrailArgs),
     /// Make and revoke tokens
@@ -177,6 +180,7 @@ pub async fn run(command: Command, out: &mut Out) -> Outcome {
         Command::Ingest(args) => ingest::run(args, out).await,
         Command::Sql(args) => sql::run(args, out).await,
         Command::Export(args) => export::run(*args, out).await,
+        Command::Query(args) => query::run(args, out).await,
         Command::Trail(args) => trail::run(args, out).await,
         Command::Token(args) => admin::token(args, out).await,
         Command::Account(args) => admin::account(args, out).await,

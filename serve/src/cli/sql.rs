@@ -10,7 +10,9 @@ mod table;
 use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
 
+use cairn_schemas::QueryName;
 use clap::{Args, ValueEnum};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use self::part_file::PartFile;
@@ -55,6 +57,15 @@ pub struct SqlArgs {
     /// One SELECT; - or nothing reads it from standard input
     #[arg(value_name = "QUERY")]
     query: Option<String>,
+    #[command(flatten)]
+    answer: AnswerArgs,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// Where an answer goes, and in which form.
+#[derive(Debug, Args)]
+pub(super) struct AnswerArgs {
     /// The form of the answer; else told by the name of --out, else a table
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -70,11 +81,9 @@ pub struct SqlArgs {
     /// Show a table without a pager
     #[arg(long)]
     no_pager: bool,
-    #[command(flatten)]
-    connect: ConnectArgs,
 }
 
-impl SqlArgs {
+impl AnswerArgs {
     fn form(&self) -> Format {
         let by_name = || {
             let end = self.out.as_ref()?.extension()?.to_str()?;
@@ -88,6 +97,16 @@ impl SqlArgs {
         };
         self.format.or_else(by_name).unwrap_or(Format::Table)
     }
+
+    /// Whether the form and the place go together.
+    pub(super) fn check(&self, out: &Out) -> Result<(), Failure> {
+        match self.form() {
+            Format::Parquet if self.out.is_none() && out.stdout_is_terminal => Err(Failure::Usage(
+                "a Parquet file is nothing for a terminal: use --out FILE".to_owned(),
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What an answer amounted to.
@@ -100,22 +119,37 @@ struct Amount {
     paged: bool,
 }
 
+/// What is asked.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// A statement.
+    Statement(String),
+    /// A saved query, with the values of its parameters.
+    Saved(QueryName, Value),
+}
+
 /// Runs the command.
 pub(super) async fn run(args: SqlArgs, out: &mut Out) -> Outcome {
-    let format = args.form();
-    if format == Format::Parquet && args.out.is_none() && out.stdout_is_terminal {
-        return Err(Failure::Usage(
-            "a Parquet file is nothing for a terminal: use --out FILE".to_owned(),
-        ));
-    }
+    args.answer.check(out)?;
     let query = read_query(args.query.as_deref())?;
     let client = args.connect.client()?;
+    answered(&args.answer, &client, &Asked::Statement(query), out).await
+}
+
+/// Asks, and puts the answer where it is wanted.
+pub(super) async fn answered(
+    args: &AnswerArgs,
+    client: &Client,
+    asked: &Asked,
+    out: &mut Out,
+) -> Outcome {
+    let format = args.form();
     let begun = Instant::now();
-    let asking = ask(&args, &client, &query, format, out);
+    let asking = ask(args, client, asked, format, out);
     let amount = tokio::select! {
         amount = asking => match amount {
             Err(Failure::Client(ClientError::CutShort { source })) => {
-                return Err(cut_short(&client, source).await);
+                return Err(cut_short(client, source).await);
             }
             other => other?,
         },
@@ -169,13 +203,18 @@ fn read_query(given: Option<&str>) -> Result<String, Failure> {
 }
 
 async fn ask(
-    args: &SqlArgs,
+    args: &AnswerArgs,
     client: &Client,
-    query: &str,
+    asked: &Asked,
     format: Format,
     out: &mut Out,
 ) -> Result<Amount, Failure> {
-    let response = match client.sql(query, format.accept()).await {
+    let accept = format.accept();
+    let (response, query) = match asked {
+        Asked::Statement(query) => (client.sql(query, accept).await, query.as_str()),
+        Asked::Saved(name, values) => (client.saved(name, values, accept).await, ""),
+    };
+    let response = match response {
         Ok(response) => response,
         Err(ClientError::Refused(error)) => {
             return Err(Failure::Other(explain(query, &error)));

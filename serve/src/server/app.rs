@@ -75,6 +75,8 @@ pub struct App {
     pub trails: Arc<TrailSet>,
     /// Whether the stores keep what is written.
     pub worm: Arc<Worm>,
+    /// Saved queries.
+    pub saved: super::saved::SavedSet,
     /// SQL.
     pub engine: Arc<Engine>,
     /// Queries that nobody waits for.
@@ -190,8 +192,11 @@ impl App {
         let node = partition.source.clone();
         let exports = open_exports(&settings, &control, places, node, &ambient, &stop).await?;
         let queries = open_queries(&settings, &ambient)?;
+        let saved = super::saved::SavedSet::open(control.clone(), Arc::clone(&ambient.clock));
+        let saved = saved.await?;
         let app = Arc::new(Self {
             queries,
+            saved,
             receive_limits: receive_limits(&settings),
             room: super::room::Room::new(&settings.server),
             started: ambient.clock.now(),

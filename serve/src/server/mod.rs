@@ -43,6 +43,7 @@ pub mod registry;
 pub mod rejected;
 pub mod reload;
 pub mod room;
+pub mod saved;
 pub mod scram;
 pub mod spill;
 pub mod start;

@@ -254,7 +254,8 @@ impl Registry {
             ControlKind::Trail
             | ControlKind::Topic
             | ControlKind::Acceptance
-            | ControlKind::Export => {}
+            | ControlKind::Export
+            | ControlKind::SavedQuery => {}
         }
         Ok(())
     }

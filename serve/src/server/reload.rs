@@ -40,8 +40,10 @@ async fn look(app: &App) -> anyhow::Result<()> {
     let registry = app.registry.refresh(&keys).await;
     let trails = app.trails.refresh(&keys).await;
     let exports = app.exports.refresh(&keys).await;
+    let saved = app.saved.refresh(&keys).await;
     app.history.refresh().await?;
     registry?;
     exports?;
+    saved?;
     trails
 }

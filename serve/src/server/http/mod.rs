@@ -12,6 +12,7 @@ pub mod formats;
 pub mod ops;
 pub mod queries;
 pub mod rest;
+pub mod saved;
 pub mod sources;
 pub mod sql;
 pub mod tokens;
@@ -57,6 +58,11 @@ pub fn router(app: Shared) -> Router {
             "/v1/tokens/{id}",
             delete(tokens::revoke).patch(tokens::update),
         )
+        .route("/v1/saved-queries", get(saved::list))
+        .route(
+            "/v1/saved-queries/{name}",
+            get(saved::show).put(saved::save).delete(saved::remove),
+        )
         .route("/v1/trails", get(trails::list).post(trails::create))
         .route(
             "/v1/trails/{name}",
@@ -80,6 +86,7 @@ pub fn router(app: Shared) -> Router {
     Router::new()
         .route("/v1/sql", post(sql::post))
         .route("/v1/queries/{id}/results", get(queries::results))
+        .route("/v1/saved-queries/{name}/run", post(saved::run))
         .merge(changes)
         .fallback(async || {
             ApiError::not_found("there is nothing here").hint("docs/http-api.md lists every call")

@@ -118,6 +118,40 @@ pub async fn post(
     headers: HeaderMap,
     body: Result<Json<Question>, JsonRejection>,
 ) -> Result<Response, ApiError> {
+    in_full(version)?;
+    let asker = asker_of(asked);
+    asking::may_ask(&app, &asker).await?;
+    let Json(question) = body.map_err(|e| {
+        ApiError::invalid(e.body_text())
+            .hint("send {\"query\": \"SELECT ...\"} as application/json")
+    })?;
+    let format = format_of(&headers)?;
+    answer_in(&app, asker, question.try_into()?, format).await
+}
+
+/// The answer to a question that another call has put together.
+pub async fn answer_to(
+    app: &Shared,
+    asked: Authenticated,
+    version: Version,
+    headers: &HeaderMap,
+    question: cairn_query::Question,
+) -> Result<Response, ApiError> {
+    in_full(version)?;
+    let format = format_of(headers)?;
+    answer_in(app, asker_of(asked), question, format).await
+}
+
+fn asker_of(asked: Authenticated) -> Asker {
+    Asker {
+        principal: asked.principal,
+        caller: asked.caller,
+        door: "http",
+    }
+}
+
+/// Whether the caller can tell a whole answer from a part.
+fn in_full(version: Version) -> Result<(), ApiError> {
     if version < Version::HTTP_11 {
         // Its bodies end when the connection does: a part would pass for the whole.
         return Err(ApiError::new(
@@ -129,20 +163,21 @@ pub async fn post(
             "a proxy in between must speak HTTP/1.1, as nginx does with proxy_http_version 1.1",
         ));
     }
-    let asker = Asker {
-        principal: asked.principal,
-        caller: asked.caller,
-        door: "http",
-    };
-    asking::may_ask(&app, &asker).await?;
-    let Json(question) = body.map_err(|e| {
-        ApiError::invalid(e.body_text())
-            .hint("send {\"query\": \"SELECT ...\"} as application/json")
-    })?;
+    Ok(())
+}
+
+fn format_of(headers: &HeaderMap) -> Result<Format, ApiError> {
     let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
-    let format = Format::accepted(accept).ok_or_else(not_acceptable)?;
-    let question = cairn_query::Question::try_from(question)?;
-    let mut answer = asking::ask(&app, asker, question).await?;
+    Format::accepted(accept).ok_or_else(not_acceptable)
+}
+
+async fn answer_in(
+    app: &Shared,
+    asker: Asker,
+    question: cairn_query::Question,
+    format: Format,
+) -> Result<Response, ApiError> {
+    let mut answer = asking::ask(app, asker, question).await?;
     match format.encoder_with(&answer.schema(), json!(answer.versions())) {
         Ok(encoder) => Ok(into_response(answer, format, encoder)),
         Err(error) => {
