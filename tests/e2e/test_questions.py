@@ -104,15 +104,20 @@ def test_saved_queries_from_the_first_to_the_last(cairn):
     server.cli("query", "save", "own", "--sql", "SELECT 1 AS one", token=bob)
     assert run(server, "own") == [{"one": 1}]
 
-    # Each change is an event.
+    # Each change is an event before it is made, and what is refused is followed by a second one that says so.
     server.cli("query", "save", "by-name", "--sql", "SELECT 2 AS two")
     server.cli("query", "delete", "by-name")
     assert "no saved query" in server.cli("query", "run", "by-name", codes=(1,)).err
     changes = server.sql(
-        "SELECT event_name, resource_name FROM history WHERE resource_type = 'Cairn::SavedQuery' AND error_code IS NULL "
+        "SELECT event_name, resource_name, error_code FROM history WHERE resource_type = 'Cairn::SavedQuery' "
         "ORDER BY event_time, log_offset")
-    assert [(c["event_name"], c["resource_name"]) for c in changes] == [
-        ("SaveQuery", "by-name"), ("SaveQuery", "own"), ("SaveQuery", "by-name"), ("DeleteSavedQuery", "by-name")]
+    assert [tuple(c.values()) for c in changes] == [
+        ("SaveQuery", "by-name", None),
+        ("SaveQuery", "by-name", None), ("SaveQuery", "by-name", "forbidden"),
+        ("DeleteSavedQuery", "by-name", None), ("DeleteSavedQuery", "by-name", "forbidden"),
+        ("SaveQuery", "own", None),
+        ("SaveQuery", "by-name", None),
+        ("DeleteSavedQuery", "by-name", None)]
 
     # They outlive the server.
     server.restart()

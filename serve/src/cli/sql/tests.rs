@@ -77,11 +77,13 @@ async fn sql(
 ) -> (Outcome, Captured, Captured) {
     let args = SqlArgs {
         query: Some(query.to_owned()),
-        format,
-        out: to.map(Path::to_owned),
-        timing: false,
-        pager: None,
-        no_pager: false,
+        answer: AnswerArgs {
+            format,
+            out: to.map(Path::to_owned),
+            timing: false,
+            pager: None,
+            no_pager: false,
+        },
         connect: ConnectArgs::test(&serve().await),
     };
     let (mut out, stdout, stderr) = Out::captured();
@@ -162,11 +164,13 @@ async fn a_wrong_question_is_pointed_at() {
 async fn parquet_is_not_for_terminals() {
     let args = SqlArgs {
         query: Some("SELECT good".to_owned()),
-        format: Some(Format::Parquet),
-        out: None,
-        timing: false,
-        pager: None,
-        no_pager: false,
+        answer: AnswerArgs {
+            format: Some(Format::Parquet),
+            out: None,
+            timing: false,
+            pager: None,
+            no_pager: false,
+        },
         connect: ConnectArgs::test("http://127.0.0.1:1"),
     };
     let (mut out, _, _) = Out::captured();
