@@ -32,6 +32,13 @@ pub(crate) fn type_name(data_type: &DataType) -> String {
                 .collect();
             format!("struct({})", fields.join(", "))
         }
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(fields) => {
+                let types: Vec<String> = fields.iter().map(|f| type_name(f.data_type())).collect();
+                format!("map({})", types.join(", "))
+            }
+            other => other.to_string(),
+        },
         other => other.to_string(),
     }
 }

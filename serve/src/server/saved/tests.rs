@@ -20,6 +20,7 @@ fn who(id: &str, role: Role) -> Principal {
         id: id.to_owned(),
         role,
         accounts: Among::<AccountId>::All,
+        withheld: Default::default(),
     }
 }
 
