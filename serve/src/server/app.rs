@@ -24,6 +24,7 @@ use super::metrics::Metrics;
 use super::node::own_partition;
 use super::opening::{open_history, open_log, store_url};
 use super::registry::Registry;
+use super::saved::SavedSet;
 use super::stores::Worm;
 use super::tables::make_engines;
 use super::trails::{Opener, TrailSet};
@@ -76,7 +77,7 @@ pub struct App {
     /// Whether the stores keep what is written.
     pub worm: Arc<Worm>,
     /// Saved queries.
-    pub saved: super::saved::SavedSet,
+    pub saved: SavedSet,
     /// SQL.
     pub engine: Arc<Engine>,
     /// Queries that nobody waits for.
@@ -192,8 +193,7 @@ impl App {
         let node = partition.source.clone();
         let exports = open_exports(&settings, &control, places, node, &ambient, &stop).await?;
         let queries = open_queries(&settings, &ambient)?;
-        let saved = super::saved::SavedSet::open(control.clone(), Arc::clone(&ambient.clock));
-        let saved = saved.await?;
+        let saved = SavedSet::open(control.clone(), Arc::clone(&ambient.clock)).await?;
         let app = Arc::new(Self {
             queries,
             saved,
