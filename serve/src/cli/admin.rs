@@ -13,7 +13,7 @@ use super::ops::print_tree;
 use super::output::{Columns, Out, cell};
 use super::trail::Chosen;
 use super::{Exit, Failure, Outcome};
-use crate::client::Answer;
+use crate::client::{Answer, Client};
 
 /// Arguments of `cairn token`.
 #[derive(Debug, Args)]
@@ -194,14 +194,7 @@ pub(super) async fn token(args: TokenArgs, out: &mut Out) -> Outcome {
             if let Some(name) = name {
                 body["name"] = name.into();
             }
-            let path = ["v1", "tokens", id.as_str()];
-            let answer = client.call(Method::PATCH, &path, Some(&body)).await?;
-            let made: Value = answer.json()?;
-            out.note(&format!(
-                "token {id}: accounts {}, withheld {}",
-                cell(&made["accounts"]),
-                cell(&made["withheld"]),
-            ));
+            update_token(&client, id.as_str(), &body, out).await?;
         }
         TokenCommand::List { json } => {
             let answer = client.get(&["v1", "tokens"], &[]).await?;
@@ -218,6 +211,23 @@ pub(super) async fn token(args: TokenArgs, out: &mut Out) -> Outcome {
         }
     }
     Ok(Exit::Done)
+}
+
+async fn update_token(
+    client: &Client,
+    id: &str,
+    body: &Value,
+    out: &mut Out,
+) -> Result<(), Failure> {
+    let path = ["v1", "tokens", id];
+    let answer = client.call(Method::PATCH, &path, Some(body)).await?;
+    let made: Value = answer.json()?;
+    out.note(&format!(
+        "token {id}: accounts {}, withheld {}",
+        cell(&made["accounts"]),
+        cell(&made["withheld"]),
+    ));
+    Ok(())
 }
 
 /// `cairn account`.

@@ -147,8 +147,7 @@ impl App {
     ) -> anyhow::Result<(Shared, Background)> {
         let metrics = Arc::new(Metrics::new()?);
         let own_store = store_url(&settings)?;
-        let shared = ambient.shared;
-        let partition = own_partition(&settings.data.dir, shared, ambient.ids.as_ref())?;
+        let partition = own_partition(&settings.data.dir, ambient.shared, ambient.ids.as_ref())?;
         let places = Places::new(&settings, &ambient.objects, &own_store)?;
         let (root, worm) = Worm::over_own(&own_store, &ambient).await?;
         let control = ControlStore::new(Arc::clone(&root.store), root.prefix.clone());
