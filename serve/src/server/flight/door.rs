@@ -13,6 +13,7 @@ use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::rustls::crypto::ring;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 use tonic::transport::{Identity, Server, ServerTlsConfig};
@@ -48,6 +49,10 @@ impl Door {
         let pair = settings.tls_cert.as_ref().zip(settings.tls_key.as_ref());
         let tls = pair
             .map(|(cert, key)| {
+                // Two providers of cryptography are built in, and the one that
+                // serves here asks for the process's own: without one it panics.
+                // An error says that there is one already, which is as good.
+                let _ = ring::default_provider().install_default();
                 // Read for its errors, which say what to do.
                 tls::load(["flight.tls_cert", "flight.tls_key"], cert, key, &[b"h2"])?;
                 let identity = Identity::from_pem(std::fs::read(cert)?, std::fs::read(key)?);
