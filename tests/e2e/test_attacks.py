@@ -357,8 +357,10 @@ def test_one_token_cannot_take_every_place(folders):
             for _ in range(2):
                 answer = requests.post(f"{server.url}/v1/sql", json={"query": ENDLESS}, stream=True, timeout=WITHIN,
                                        headers={"Authorization": f"Bearer {greedy}", "Accept": "application/x-ndjson"})
-                next(answer.iter_content(1 << 10))
-                held.append(answer)
+                # Kept: a stream that is thrown away closes its connection, and its query ends.
+                parts = answer.iter_content(1 << 10)
+                next(parts)
+                held.append((answer, parts))
             # Their own places are taken, and one may wait: two of three are refused, and others are served.
             answers = queue.Queue()
 
@@ -375,7 +377,7 @@ def test_one_token_cannot_take_every_place(folders):
             for _ in range(3):
                 assert server.one("SELECT count(*) FROM history", token=other) == 60
         finally:
-            for answer in held:
+            for answer, _ in held:
                 answer.close()
         assert answers.get(timeout=WITHIN).status_code == 200
         assert server.one("SELECT count(*) FROM history", token=greedy) == 60
