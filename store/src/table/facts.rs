@@ -33,8 +33,8 @@ pub(super) const TAG_ROWS: &str = "cairn.rows_xxh3";
 ///
 /// It guards a merge against the merge's own mistakes. Against who can write
 /// to the store it would not help whatever its strength, for it lies beside
-/// the files that it speaks of; so it need not be a cryptographic hash, which
-/// cost a tenth of all the work of taking events in.
+/// the files that it speaks of; so it need not be a cryptographic hash:
+/// SHA-256 was 6 % of all processor time of a load (docs/benchmarks.md).
 ///
 /// XXH3: <https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md>, seed 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
