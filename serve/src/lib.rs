@@ -5,5 +5,4 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod export;
-mod memory;
 pub mod server;

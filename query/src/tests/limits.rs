@@ -67,11 +67,11 @@ async fn a_dropped_answer_gives_its_place_back() {
         .engine
         .query(
             &auditor(&[A]),
-            "SELECT a.* FROM history a, history b, history c",
+            "SELECT a.event_id FROM history a, history b, history c",
         )
         .await
         .unwrap();
-    assert!(stream.next().await.unwrap().is_ok());
+    stream.next().await.unwrap().unwrap();
     assert!(stream.rows() > 0);
     drop(stream);
     let count = rows(&full.engine, &auditor(&[A]), "SELECT count(*) FROM history").await;
@@ -165,16 +165,20 @@ async fn texts_and_lists_of_any_size_are_not_made() {
         "SELECT array_resize([1], 2000000000, 0)",
         "SELECT replace(repeat('a', 10000), 'a', repeat('b', 10000))",
         "SELECT regexp_replace(repeat('a', 10000), 'a', repeat('b', 10000), 'g')",
-        "WITH a AS (SELECT user_name || repeat('x', 1000) x FROM history), b AS (SELECT x || x || x || x || x || x || x || x AS x FROM a), \
-         c AS (SELECT x || x || x || x || x || x || x || x AS x FROM b), d AS (SELECT x || x || x || x || x || x || x || x AS x FROM c), \
-         e AS (SELECT x || x || x || x || x || x || x || x AS x FROM d), \
-         f AS (SELECT x || x || x || x || x || x || x || x AS x FROM e) SELECT max(length(x || x)) FROM f",
         "SELECT count(levenshtein(repeat(raw, 2000), repeat(raw, 2000))) FROM history",
     ] {
         let told = rows(&full.engine, &auditor(&[A]), sql).await;
         let kind = told.map_err(|e| e.kind);
         assert_eq!(kind, Err(ErrorKind::Limit(Exceeded::Memory)), "{sql}");
     }
+    // What doubles step by step is seen before anything is made.
+    let steps = "WITH a AS (SELECT user_name || repeat('x', 1000) x FROM history), b AS (SELECT x || x || x || x || x || x || x || x AS x FROM a), \
+         c AS (SELECT x || x || x || x || x || x || x || x AS x FROM b), d AS (SELECT x || x || x || x || x || x || x || x AS x FROM c), \
+         e AS (SELECT x || x || x || x || x || x || x || x AS x FROM d), \
+         f AS (SELECT x || x || x || x || x || x || x || x AS x FROM e) SELECT max(length(x || x)) FROM f";
+    let told = rows(&full.engine, &auditor(&[A]), steps).await;
+    let kind = told.map_err(|e| e.kind);
+    assert_eq!(kind, Err(ErrorKind::Limit(Exceeded::Statement)));
     let fine =
         "SELECT max(length(repeat(user_name, 10))), max(length(user_name || 'xyz')) FROM history";
     assert_eq!(
@@ -196,7 +200,7 @@ async fn many_calls_are_not_made_at_a_time() {
         columns("repeat(raw,30) AS a#", 1000),
         columns("repeat(raw,30) AS a#", 65),
         columns("lpad(raw,#) AS a#", 65),
-        columns("upper(raw) AS a#", 257),
+        columns("strpos(raw, '#') AS a#", 257),
         format!(
             "SELECT count(*) FROM history WHERE raw IN ('a'{})",
             ", repeat(raw, 2)".repeat(65)
@@ -215,7 +219,7 @@ async fn many_calls_are_not_made_at_a_time() {
     }
     for sql in [
         columns("repeat(raw,30) AS a#", 64),
-        columns("upper(raw) AS a#", 256),
+        columns("strpos(raw, '#') AS a#", 256),
     ] {
         let told = rows(&full.engine, &auditor(&[A]), &sql).await;
         assert_eq!(told.unwrap().len(), 300);
@@ -243,7 +247,15 @@ async fn what_calls_make_counts_as_the_querys_memory() {
         // Nor is it the longest texts alone that are counted.
         ("length(upper(repeat(raw, 60 + #))) AS a#", 1, 30),
     ] {
-        let told = rows(&full.engine, &all, &of(call, few)).await;
+        // The query before gives back what it took once it has really stopped.
+        let mut told = rows(&full.engine, &all, &of(call, few)).await;
+        for _ in 0..50 {
+            if told.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            told = rows(&full.engine, &all, &of(call, few)).await;
+        }
         assert_eq!(told.unwrap().len(), 1200, "{call}");
         let told = rows(&full.engine, &all, &of(call, many)).await;
         let kind = told.map_err(|e| e.kind);

@@ -154,7 +154,6 @@ pub enum Command {
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    crate::memory::keep();
     let cli = Cli::parse();
     let mut out = Out::process();
     let runtime = match tokio::runtime::Builder::new_multi_thread()

@@ -161,7 +161,10 @@ impl Reader<'_> {
         let before = self.truth.txns.clone();
         for (app, next) in &entry.txns {
             let last = self.truth.txns.insert(app.clone(), *next);
-            if last.is_some_and(|last| last >= *next) {
+            // How far rows have expired is a bound and no count: two may come
+            // to the same one, each with files of its own.
+            let stays = app == "expired-before" && last == Some(*next);
+            if last.is_some_and(|last| last >= *next) && !stays {
                 return Err(format!("{app} goes from {last:?} to {next}"));
             }
         }
