@@ -238,6 +238,7 @@ pub(crate) const NO_SPILL_LEFT: &str = "no space left during the spilling proces
 fn is_spill(error: &std::io::Error) -> bool {
     let text = error.to_string();
     error.kind() == std::io::ErrorKind::StorageFull
+        || text.contains(NO_SPILL_LEFT)
         || text.contains("space during the spilling process")
         || text.contains("No space left on device")
 }

@@ -1,8 +1,8 @@
 //! Questions as auditors have them: PostgreSQL's SQL, and what CloudTrail Lake
 //! and ActionTrail's log service take beyond it.
 //!
-//! A text becomes what the engine's own parser reads ([`tokens`]), and what it
-//! read becomes what the engine's planner knows ([`rewrite`], [`unnest`]).
+//! A text becomes what the engine's own parser reads ([`mod@tokens`]), and what it
+//! read becomes what the engine's planner knows ([`mod@rewrite`], [`mod@unnest`]).
 //! Nothing here looks at data, or knows whose question it is.
 
 mod calls;

@@ -1,7 +1,7 @@
 //! Lambdas and nested types, in words that PostgreSQL's parser reads.
 //!
 //! `x -> …` in an argument of a function that takes lambdas becomes a call of
-//! a function that there is not, which [`super::rewrite`] makes a lambda
+//! a function that there is not, which [`mod@super::rewrite`] makes a lambda
 //! again; anywhere else `->` stays the operator of JSON. `array(varchar)` and
 //! `map(varchar, varchar)` after AS become the name of a type.
 
