@@ -46,6 +46,13 @@ pub enum At {
     Number(i64),
     /// The state that an earlier answer told.
     Told(TableVersion),
+    /// The same, as it was told to somebody who may not know what it says.
+    Sealed {
+        /// What they were told, and say again.
+        text: String,
+        /// What it stands for.
+        version: TableVersion,
+    },
 }
 
 impl AsOf {
@@ -84,10 +91,12 @@ impl At {
             Self::Time(time) => json!(time.to_rfc3339()),
             Self::Number(number) => json!(number),
             Self::Told(version) => json!(version),
+            Self::Sealed { text, .. } => json!(text),
         }
     }
 
-    fn from_json(value: &Value) -> Result<Self, QueryError> {
+    /// From the form that the doors' JSON has, for one table.
+    pub fn from_json(value: &Value) -> Result<Self, QueryError> {
         match value {
             Value::String(text) => time(text).map(Self::Time).ok_or_else(|| not_a_time(text)),
             Value::Number(number) => number.as_i64().map(Self::Number).ok_or_else(wrong_form),
@@ -111,7 +120,7 @@ impl At {
         match self {
             Self::Time(time) => Ok(Moment::Time(*time)),
             Self::Number(number) => Ok(Moment::Version(*number)),
-            Self::Told(version) => Err(version),
+            Self::Told(version) | Self::Sealed { version, .. } => Err(version),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! once, put-if-absent, under [`crate::keys::control`].
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,8 @@ pub enum ControlKind {
     Export,
     /// [`crate::saved::SavedQuery`], by its name.
     SavedQuery,
+    /// [`SealingKey`], by what it seals.
+    Key,
 }
 
 impl ControlKind {
@@ -47,6 +50,7 @@ impl ControlKind {
             Self::Acceptance => "acceptance",
             Self::Export => "export",
             Self::SavedQuery => "saved-query",
+            Self::Key => "key",
         }
     }
 
@@ -61,6 +65,7 @@ impl ControlKind {
             Self::Acceptance,
             Self::Export,
             Self::SavedQuery,
+            Self::Key,
         ];
         all.into_iter().find(|kind| kind.as_str() == name)
     }
@@ -120,6 +125,30 @@ pub struct Acceptance {
     /// The first offset after a gap.
     #[serde(default)]
     pub to: Option<i64>,
+}
+
+/// A key that all processes of one store share. It guards nothing from those who
+/// can read the store: what it seals, they read there.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SealingKey {
+    /// 1: the key is made once.
+    pub version: u64,
+    /// When.
+    pub at: Micros,
+    /// The principal who made it.
+    pub by: String,
+    /// 64 hexadecimal digits.
+    pub secret: String,
+}
+
+impl fmt::Debug for SealingKey {
+    /// Without the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealingKey")
+            .field("version", &self.version)
+            .field("at", &self.at)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A member account.

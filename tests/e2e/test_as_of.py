@@ -111,6 +111,46 @@ def test_what_cannot_be_asked_says_why(cairn):
     assert asked(cairn, "SELECT 1 FROM history", check=503, as_of=ahead).json()["error"]["code"] == "unavailable"
 
 
+def test_who_may_not_read_all_accounts_is_told_states_under_a_seal(cairn):
+    mine, other = cairn.token("auditor", [MINE]), cairn.token("auditor", [OTHER])
+    send(cairn, "seal", 20)
+    first = asked(cairn, IDS, mine)
+    rows, versions = first.json()["rows"], first.json()["versions"]
+    assert versions["history"].startswith("sealed:") and "reach" not in first.text
+    assert "reach" not in first.headers["cairn-versions"]
+    # However much others send, one seal is as long as another, and no two are alike.
+    send(cairn, "much", 400)
+    cairn.flush()
+    later = asked(cairn, IDS, mine).json()["versions"]["history"]
+    assert len(later) == len(versions["history"]) and later != versions["history"]
+    assert asked(cairn, IDS, mine, as_of=versions).json()["rows"] == rows
+    # Handed over it is the same state, of which each sees what is theirs.
+    theirs = asked(cairn, IDS, other, as_of=versions).json()["rows"]
+    every = asked(cairn, IDS, as_of=versions).json()
+    assert sorted(rows + theirs) == every["rows"] and len(theirs) == len(rows)
+    # Who reads all accounts is told what it says, and what they are told is nothing for others: they could count by it.
+    plain = every["versions"]
+    assert set(plain["history"]) == {"version", "reach"}
+    assert asked(cairn, IDS, as_of=plain).json()["rows"] == every["rows"]
+    for state in (plain, {"history": {"version": 0, "reach": {}}}):
+        error = asked(cairn, IDS, mine, check=400, as_of=state).json()["error"]
+        assert "told to somebody who reads all accounts" in error["message"] and error["hint"]
+    for wrong in ("sealed:", "sealed:AAAA", later[:-4], later[:40] + "A" * 8 + later[48:]):
+        error = asked(cairn, IDS, check=400, as_of={"history": wrong}).json()["error"]
+        assert "no answer of this Cairn told" in error["message"], wrong
+    asked(cairn, "SELECT 1 FROM quarantine", mine, check=400, as_of={"quarantine": later})
+    # A time and a number are as good as for everybody.
+    assert asked(cairn, IDS, mine, as_of={"history": plain["history"]["version"]}).status_code == 200
+    # A trail's places in the log are not told either.
+    cairn.trail("mine-alone", "--accounts", MINE)
+    for token, told in ((mine, False), (None, True)):
+        shown = cairn.http("GET", "/v1/trails/mine-alone", token=token, check=200).json()
+        listed, = [t for t in cairn.http("GET", "/v1/trails", token=token, check=200).json()["trails"] if t["name"] == "mine-alone"]
+        for trail in (shown, listed, *shown["versions"]):
+            assert ("effective" in trail) == told
+        assert all((place in shown) == told for place in ("scanned", "delivered"))
+
+
 def test_parameters_and_limits_over_http(cairn):
     send(cairn, "p", 10)
     sql = "SELECT event_id FROM history WHERE event_id = $1 AND event_time < $2 AND log_offset >= $3 AND read_only = $4"

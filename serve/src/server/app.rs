@@ -25,6 +25,7 @@ use super::node::own_partition;
 use super::opening::{open_history, open_log, store_url};
 use super::registry::Registry;
 use super::saved::SavedSet;
+use super::states::States;
 use super::stores::Worm;
 use super::tables::make_engines;
 use super::trails::{Opener, TrailSet};
@@ -80,6 +81,8 @@ pub struct App {
     pub saved: SavedSet,
     /// SQL.
     pub engine: Arc<Engine>,
+    /// How states of tables are told.
+    pub states: States,
     /// Queries that nobody waits for.
     pub queries: Arc<super::queries::Queries>,
     /// Up to when everything that was sent is in.
@@ -191,10 +194,10 @@ impl App {
         )?;
         let node = partition.source.clone();
         let exports = open_exports(&settings, &control, places, node, &ambient, &stop).await?;
-        let queries = open_queries(&settings, &ambient)?;
         let saved = SavedSet::open(control.clone(), Arc::clone(&ambient.clock)).await?;
         let app = Arc::new(Self {
-            queries,
+            states: States::open(&control, &ambient).await?,
+            queries: open_queries(&settings, &ambient)?,
             saved,
             receive_limits: receive_limits(&settings),
             room: super::room::Room::new(&settings.server),

@@ -142,7 +142,7 @@ pub async fn ask_on(
         request: request_of(&question),
         started: Instant::now(),
         rows: 0,
-        versions: BTreeMap::new(),
+        states: Value::Null,
         told: false,
     };
     match asked.begin(engine, question).await {
@@ -179,7 +179,7 @@ pub async fn prepare(
         request,
         started: Instant::now(),
         rows: 0,
-        versions: BTreeMap::new(),
+        states: Value::Null,
         told: false,
     };
     asked.record(Some(&error)).await?;
@@ -211,7 +211,8 @@ struct Asked {
     request: Value,
     started: Instant,
     rows: u64,
-    versions: BTreeMap<String, TableVersion>,
+    /// The states of the tables, as the asker is told of them.
+    states: Value,
     told: bool,
 }
 
@@ -223,8 +224,10 @@ impl Asked {
         question: Question,
     ) -> Result<(QueryStream, Option<RecordBatch>), QueryError> {
         let principal = &self.asker.principal;
+        let asked = question.as_of.clone();
         let mut rows = engine.query(principal, question).await?;
-        self.versions.clone_from(rows.versions());
+        let states = &self.app.states;
+        self.states = states.told(principal, asked.as_ref(), rows.versions());
         let held = rows.next().await.transpose()?;
         self.rows += held.as_ref().map_or(0, |b| b.num_rows() as u64);
         Ok((rows, held))
@@ -246,8 +249,8 @@ impl Asked {
         act.request["door"] = json!(self.asker.door);
         let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         act.response = json!({"rows": self.rows, "elapsedMs": elapsed});
-        if !self.versions.is_empty() {
-            act.response["versions"] = json!(self.versions);
+        if self.states.as_object().is_some_and(|all| !all.is_empty()) {
+            act.response["versions"] = self.states.clone();
         }
         act.error = error;
         act
@@ -268,7 +271,7 @@ impl Drop for Asked {
             request: self.request.take(),
             started: self.started,
             rows: self.rows,
-            versions: std::mem::take(&mut self.versions),
+            states: self.states.take(),
             told: true,
         };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
@@ -309,9 +312,15 @@ impl Answer {
         self.rows.schema()
     }
 
-    /// The states of the tables that the answer is computed over.
+    /// The states of the tables that the answer is computed over. Not for the
+    /// asker: they tell how much all accounts have.
     pub fn versions(&self) -> &BTreeMap<String, TableVersion> {
         self.rows.versions()
+    }
+
+    /// The same by table, as the asker may be told.
+    pub fn states(&self) -> &Value {
+        &self.asked.states
     }
 
     /// The tables that the statement speaks of.

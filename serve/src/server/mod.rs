@@ -12,6 +12,7 @@
 //! - [`node`], [`kafka`]: the log's name, and where events come from beside HTTP
 //! - [`registry`], [`trails`]: accounts, tokens, trails
 //! - [`exports`]: files for others, with a manifest
+//! - [`states`]: states of tables, as each principal is told of them
 //! - [`stores`]: how object stores are reached, and whether they keep what is written
 //! - [`starts`]: whether another process has the same log
 //! - [`audit`]: Cairn's own events
@@ -48,6 +49,7 @@ pub mod scram;
 pub mod spill;
 pub mod start;
 mod starts;
+pub mod states;
 pub mod stores;
 pub mod system_tables;
 mod tables;

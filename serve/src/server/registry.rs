@@ -255,7 +255,8 @@ impl Registry {
             | ControlKind::Topic
             | ControlKind::Acceptance
             | ControlKind::Export
-            | ControlKind::SavedQuery => {}
+            | ControlKind::SavedQuery
+            | ControlKind::Key => {}
         }
         Ok(())
     }

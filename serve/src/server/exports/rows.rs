@@ -70,7 +70,7 @@ impl Rows {
     /// The tables that the statement speaks of, with their states where they
     /// have any.
     pub(super) fn tables(&self) -> Vec<TableState> {
-        let states = self.answer.versions();
+        let states = self.answer.states().as_object();
         let without = self
             .answer
             .tables()
@@ -80,9 +80,10 @@ impl Rows {
             name: name.clone(),
             state: None,
         });
-        let with = states.iter().map(|(name, state)| TableState {
+        let states = states.into_iter().flatten();
+        let with = states.map(|(name, state)| TableState {
             name: name.clone(),
-            state: Some(json!(state)),
+            state: Some(state.clone()),
         });
         with.chain(without).collect()
     }

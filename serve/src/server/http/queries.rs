@@ -81,7 +81,7 @@ pub async fn start(
         ApiError::invalid(e.body_text())
             .hint("send {\"query\": \"SELECT ...\"} as application/json")
     })?;
-    let mut question = cairn_query::Question::try_from(question)?;
+    let mut question = question.understood(&app, &asker.principal)?;
     question.background = true;
     asking::prepare(&app, &asker, &question.sql).await?;
     let about = app.queries.start(&app, asker, question)?;

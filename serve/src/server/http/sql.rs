@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderMap, StatusCode, Version, header};
 use axum::response::Response;
-use cairn_query::{AsOf, ErrorKind, Exceeded, Param, QueryError, ScalarValue};
+use cairn_query::{ErrorKind, Exceeded, Param, QueryError, ScalarValue};
 use cairn_schemas::control::Principal;
 use futures::StreamExt;
 use serde::Deserialize;
@@ -39,18 +39,22 @@ pub struct Question {
     timeout_ms: Option<u64>,
 }
 
-impl TryFrom<Question> for cairn_query::Question {
-    type Error = ApiError;
-
-    fn try_from(body: Question) -> Result<Self, ApiError> {
-        let as_of = body.as_of.as_ref().map(AsOf::from_json).transpose()?;
-        let params = body.parameters.iter().map(param);
-        Ok(Self {
+impl Question {
+    /// As the engine takes it.
+    pub fn understood(
+        self,
+        app: &App,
+        principal: &Principal,
+    ) -> Result<cairn_query::Question, ApiError> {
+        let as_of = self.as_of.as_ref();
+        let as_of = as_of.map(|told| app.states.asked(principal, told));
+        let params = self.parameters.iter().map(param);
+        Ok(cairn_query::Question {
             params: params.collect::<Result<_, _>>()?,
-            as_of,
-            max_rows: body.max_rows,
-            timeout: body.timeout_ms.map(Duration::from_millis),
-            ..body.query.into()
+            as_of: as_of.transpose()?,
+            max_rows: self.max_rows,
+            timeout: self.timeout_ms.map(Duration::from_millis),
+            ..self.query.into()
         })
     }
 }
@@ -126,7 +130,8 @@ pub async fn post(
             .hint("send {\"query\": \"SELECT ...\"} as application/json")
     })?;
     let format = format_of(&headers)?;
-    answer_in(&app, asker, question.try_into()?, format).await
+    let question = question.understood(&app, &asker.principal)?;
+    answer_in(&app, asker, question, format).await
 }
 
 /// The answer to a question that another call has put together.
@@ -178,7 +183,7 @@ async fn answer_in(
     format: Format,
 ) -> Result<Response, ApiError> {
     let mut answer = asking::ask(app, asker, question).await?;
-    match format.encoder_with(&answer.schema(), json!(answer.versions())) {
+    match format.encoder_with(&answer.schema(), answer.states().clone()) {
         Ok(encoder) => Ok(into_response(answer, format, encoder)),
         Err(error) => {
             let error = QueryError::internal(error.to_string());
@@ -202,7 +207,7 @@ const VERSIONS: &str = "cairn-versions";
 const VERSIONS_BYTES: usize = 4 << 10;
 
 fn into_response(answer: Answer, format: Format, encoder: Box<dyn Encode>) -> Response {
-    let versions = json!(answer.versions());
+    let versions = answer.states().clone();
     let body = fed_body(move |out| async move {
         if let Err(error) = feed(answer, encoder, &out).await {
             let _ = out.send(Err(error)).await;

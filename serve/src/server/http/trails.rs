@@ -192,7 +192,7 @@ pub async fn list(
     let mut trails = Vec::new();
     for follower in app.trails.all() {
         if visible(&asked, &follower).await {
-            trails.push(describe(&follower).await);
+            trails.push(told(&asked, describe(&follower).await));
         }
     }
     Ok(Json(json!({"trails": trails})))
@@ -210,8 +210,22 @@ pub async fn show(
     let follower = find_visible(&app, &asked, &name).await?;
     let mut out = describe(&follower).await;
     let trail = follower.trail().read().await;
-    out["versions"] = trail.versions().iter().map(version_json).collect();
-    Ok(Json(out))
+    let versions = trail.versions().iter().map(version_json);
+    out["versions"] = versions.map(|version| told(&asked, version)).collect();
+    Ok(Json(told(&asked, out)))
+}
+
+/// Without the places in the log, which tell how much all accounts together
+/// have, for those who may not see all accounts.
+fn told(asked: &Authenticated, mut trail: Value) -> Value {
+    if asked.principal.readable() != Among::All
+        && let Value::Object(fields) = &mut trail
+    {
+        for place in ["delivered", "scanned", "effective"] {
+            fields.remove(place);
+        }
+    }
+    trail
 }
 
 async fn find_visible(

@@ -210,7 +210,7 @@ impl Queries {
         most: u64,
     ) -> Result<(u64, u64, serde_json::Value), AskError> {
         let mut answer = asking::ask(app, asker, question).await?;
-        let versions = serde_json::json!(answer.versions());
+        let versions = answer.states().clone();
         let unwritten =
             |e: std::io::Error| QueryError::unavailable(format!("the results cannot be kept: {e}"));
         let mut taken = Taken::new(Arc::clone(&self.bytes));
