@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cairn_schemas::control::{ControlKind, Principal, Role};
-use cairn_schemas::export::{Export, ExportAmount, ExportOwner, ExportState};
+use cairn_schemas::export::{Export, ExportAmount, ExportOwner, ExportPlace, ExportState};
 use cairn_schemas::{Clock, IdSource};
 use cairn_store::control::{ControlError, ControlStore, DocumentKey};
 use parking_lot::{Mutex, RwLock};
@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use super::app::{Ambient, Shared};
 use super::audit::Caller;
 use super::http::error::ApiError;
+use crate::export::manifest::MANIFEST;
 use ask::Asked;
 use places::Places;
 
@@ -309,6 +310,14 @@ impl Exports {
         self.ids.hex128()
     }
 
+    /// Whether a manifest lies there.
+    async fn is_whole(&self, place: &ExportPlace) -> bool {
+        match self.places.open(place).await {
+            Ok(folder) => matches!(folder.get(MANIFEST).await, Ok(Some(_))),
+            Err(_) => false,
+        }
+    }
+
     fn spawn(&self, app: &Shared, job: &Arc<Job>) {
         let stop = self.stop.child_token();
         *job.stop.lock() = stop.clone();
@@ -342,9 +351,13 @@ impl Exports {
     }
 
     /// Begins an export again that failed, or that a process which is gone had
-    /// begun.
+    /// begun. Whether it is gone nobody can know: so what is taken over goes into
+    /// a folder of its own, where a process that only stood still writes nothing
+    /// and removes nothing.
     pub async fn resume(&self, app: &Shared, job: &Arc<Job>, by: &str) -> Result<(), ApiError> {
         let node = self.node.clone();
+        let whole = self.is_whole(&job.document().place).await;
+        let mut left = None;
         let changed = self.change(job, by, |document| {
             let elsewhere = document.state.is_open() && document.node != node;
             if document.state != ExportState::Failed && !elsewhere {
@@ -354,15 +367,37 @@ impl Exports {
                 )
                 .hint("one that failed can be resumed, and one whose process is gone"));
             }
+            // What is whole already only has to be found.
+            if elsewhere && !whole {
+                let next = moved(document);
+                let before = std::mem::replace(&mut document.place, next);
+                // Its manifest may be about to come: then the files stay, or it
+                // would come without them.
+                left = (document.state != ExportState::Finishing).then_some(before);
+            }
             document.state = ExportState::Queued;
             document.node = node;
             document.error = None;
             Ok(())
         });
         changed.await?;
+        if let Some(place) = left {
+            let app = Arc::clone(app);
+            tokio::spawn(async move { run::remove(&app, &place).await });
+        }
         job.count(ExportAmount::default());
         self.spawn(app, job);
         Ok(())
+    }
+}
+
+/// A folder beside the one that an export has, for its next version alone.
+fn moved(document: &Export) -> ExportPlace {
+    let before = document.place.folder.rsplit_once('/');
+    let parent = before.map_or("", |(parent, _)| parent);
+    ExportPlace {
+        folder: format!("{parent}/{}-{}", document.id, document.version + 1),
+        ..document.place.clone()
     }
 }
 

@@ -14,6 +14,8 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutPayload};
 use url::Url;
 
+use crate::export::manifest::MANIFEST;
+
 /// Why a folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
@@ -117,10 +119,15 @@ impl Folder {
         }
     }
 
-    /// Removes everything that lies there.
+    /// Removes everything that lies there, the manifest first: without it the
+    /// rest is no export.
     pub async fn clear(&self) -> Result<(), FolderError> {
         let unavailable = |e: object_store::Error| FolderError::Unavailable(e.to_string());
         let store = Arc::clone(&self.opened.store);
+        match store.delete(&self.at(MANIFEST)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => return Err(unavailable(error)),
+        }
         let listed: Vec<Path> = store
             .list(Some(&self.opened.prefix))
             .map_ok(|meta| meta.location)
