@@ -2,8 +2,8 @@
 
 import base64
 import datetime
-import re
 import subprocess
+import time
 
 import adbc_driver_flightsql.dbapi as flightsql
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pyarrow.flight as flight
 import pytest
 
 from cairn import SENT, Cairn, event
+from flightwire import bearer, client, command, port, prepare, prepared, rows, statement, ticket
 
 MINE, OTHER = "111111111111", "222222222222"
 COUNT = f"SELECT count(*) AS n FROM history WHERE {SENT}"
@@ -29,51 +30,9 @@ def auditor(cairn):
     return cairn.token("auditor", [MINE])
 
 
-def port(cairn):
-    return int(re.findall(r"^  flight sql +grpc://127\.0\.0\.1:(\d+)", cairn.log(), re.M)[-1])
-
-
 def adbc(cairn, token, **more):
     options = {"username": "anybody", "password": token, **more}
     return flightsql.connect(f"grpc://127.0.0.1:{port(cairn)}", db_kwargs=options, autocommit=True)
-
-
-def client(cairn):
-    return flight.FlightClient(f"grpc://127.0.0.1:{port(cairn)}")
-
-
-def bearer(token):
-    return flight.FlightCallOptions(headers=[(b"authorization", b"Bearer " + token.encode())], timeout=60)
-
-
-# -- messages of Flight SQL, by hand ------------------------------------------
-
-
-def field(number, value):
-    """One field of a protobuf message: bytes."""
-    def varint(n):
-        out = b""
-        while n > 127:
-            out, n = out + bytes([n & 127 | 128]), n >> 7
-        return out + bytes([n])
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
-def command(name, *fields):
-    packed = b"".join(field(n, v) for n, v in fields)
-    return field(1, f"type.googleapis.com/arrow.flight.protocol.sql.{name}".encode()) + field(2, packed)
-
-
-def statement(sql):
-    return flight.FlightDescriptor.for_command(command("CommandStatementQuery", (1, sql.encode())))
-
-
-def ticket(cairn, token, sql=COUNT):
-    return client(cairn).get_flight_info(statement(sql), bearer(token)).endpoints[0].ticket
-
-
-def rows(cairn, token, what):
-    return client(cairn).do_get(what, bearer(token)).read_all()
 
 
 # -- clients ------------------------------------------------------------------
@@ -208,7 +167,7 @@ def refused(cairn, token, what, error, words):
 
 
 def test_a_ticket_is_good_for_the_one_it_was_made_for(cairn, auditor):
-    own = ticket(cairn, auditor)
+    own = ticket(cairn, auditor, COUNT)
     assert rows(cairn, auditor, own).to_pylist() == [{"n": 1000}]
     other = cairn.token("auditor", [MINE])
     for token in (other, cairn.admin):
@@ -223,7 +182,7 @@ def test_a_ticket_is_good_for_the_one_it_was_made_for(cairn, auditor):
 
 def test_a_ticket_of_a_revoked_token_is_worth_nothing(cairn):
     token = cairn.token("auditor", [MINE])
-    own = ticket(cairn, token)
+    own = ticket(cairn, token, COUNT)
     cairn.cli("token", "revoke", token.split("_")[1])
     refused(cairn, token, own, flight.FlightUnauthenticatedError, "a valid token is needed")
 
@@ -237,15 +196,7 @@ def test_a_ticket_of_an_earlier_life_is_refused(tmp_path):
 
 
 def test_handles_are_as_tickets(cairn, auditor):
-    create = command("ActionCreatePreparedStatementRequest", (1, COUNT.encode()))
-    made = list(client(cairn).do_action(flight.Action("CreatePreparedStatement", create), bearer(auditor)))
-    body = made[0].body.to_pybytes()
-    # Any { type_url, value { 1: handle, … } }
-    start = body.index(b"\x12", 1)
-    handle_at = body.index(b"\x0a", start)
-    length = body[handle_at + 1]
-    handle = body[handle_at + 2:handle_at + 2 + length]
-    ask = flight.FlightDescriptor.for_command(command("CommandPreparedStatementQuery", (1, handle)))
+    ask = prepared(prepare(cairn, auditor, COUNT))
     info = client(cairn).get_flight_info(ask, bearer(auditor))
     assert rows(cairn, auditor, info.endpoints[0].ticket).to_pylist() == [{"n": 1000}]
     with pytest.raises(flight.FlightUnauthorizedError, match="was not given to this token"):
@@ -273,7 +224,7 @@ def test_nothing_but_questions_is_possible(cairn, auditor):
     with pytest.raises((flight.FlightError, pa.ArrowException)):
         client(cairn).get_flight_info(statement("SELECT '" + "x" * (5 << 20) + "'"), options)
     with pytest.raises(flight.FlightUnauthorizedError, match="role auditor or admin"):
-        ticket(cairn, cairn.token("sender", [MINE]))
+        ticket(cairn, cairn.token("sender", [MINE]), COUNT)
     assert cairn.one(COUNT, token=auditor) == 1000
 
 
@@ -295,6 +246,23 @@ def test_the_handshake_gives_the_bearer_that_calls_go_on_with(cairn, auditor):
     plain = base64.b64encode(b"anybody:" + auditor.encode())
     basic = flight.FlightCallOptions(headers=[(b"authorization", b"Basic " + plain)], timeout=60)
     assert client(cairn).get_flight_info(statement(COUNT), basic).endpoints
+
+
+def test_a_ticket_that_has_expired_is_refused(tmp_path):
+    with Cairn(tmp_path / "data", arguments=["--flight-ticket-lifetime", "1s"]) as server:
+        old = ticket(server, server.admin, "SELECT 1 AS one")
+        end = time.monotonic() + 60
+        with pytest.raises(flight.FlightUnauthorizedError, match="has expired"):
+            while time.monotonic() < end:
+                # Before its time it is good, and no fetch makes it last longer.
+                assert rows(server, server.admin, old).to_pylist() == [{"one": 1}]
+                time.sleep(0.1)
+        # Whoever it was not made for learns no more than before.
+        refused(server, server.token("auditor", [MINE]), old, flight.FlightUnauthorizedError, "was not given to this token")
+        handle = prepare(server, server.admin, "SELECT 2 AS two")
+        info = client(server).get_flight_info(prepared(handle), bearer(server.admin))
+        assert rows(server, server.admin, info.endpoints[0].ticket).to_pylist() == [{"two": 2}]
+        server.stop()
 
 
 def test_tls(tmp_path):

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// `[flight]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct Flight {
     /// Whether clients from other machines may come without TLS. Checked
     /// already: an address that other machines reach has TLS, or has this.
     pub allow_plaintext: bool,
+    /// How long a ticket holds.
+    pub ticket_lifetime: Duration,
 }
 
 impl Default for Flight {
@@ -24,6 +27,7 @@ impl Default for Flight {
             tls_cert: None,
             tls_key: None,
             allow_plaintext: false,
+            ticket_lifetime: Duration::from_secs(300),
         }
     }
 }

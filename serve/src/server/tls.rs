@@ -1,16 +1,23 @@
 //! TLS for the doors that speak it themselves: a certificate and its key from
-//! PEM files, made into what `rustls` serves with.
+//! PEM files, made into what `rustls` serves with, and read again when the files
+//! have changed: certificates are renewed more often than servers are started.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use parking_lot::RwLock;
 use ring::digest;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_util::sync::CancellationToken;
 use x509_certificate::{DigestAlgorithm, X509Certificate};
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
@@ -58,20 +65,122 @@ pub struct Tls {
     pub endpoint: Option<Vec<u8>>,
 }
 
-/// Reads the certificate chain and its key. `names` are the two settings, for
-/// messages; `alpn` the protocols that the door speaks.
-pub fn load(
+/// A certificate and its key, as their files say.
+#[derive(Debug)]
+pub struct TlsFiles {
+    /// The two settings, for messages.
     names: [&'static str; 2],
-    cert: &Path,
-    key: &Path,
-    alpn: &[&[u8]],
+    paths: [PathBuf; 2],
+    /// The protocols that the door speaks.
+    alpn: &'static [u8],
+    now: RwLock<Now>,
+}
+
+/// What was read last, and what came of it.
+struct Now {
+    read: [Vec<u8>; 2],
+    tls: Arc<Tls>,
+}
+
+impl std::fmt::Debug for Now {
+    /// Without the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Now")
+    }
+}
+
+impl TlsFiles {
+    /// Reads both files. `names` are the two settings, for messages; `alpn` the
+    /// protocol that the door speaks.
+    pub fn open(
+        names: [&'static str; 2],
+        cert: &Path,
+        key: &Path,
+        alpn: &'static [u8],
+    ) -> Result<Self, TlsError> {
+        let paths = [cert.to_owned(), key.to_owned()];
+        let read = read(names, &paths)?;
+        let tls = Arc::new(made(names, &paths, &read, alpn)?);
+        Ok(Self {
+            names,
+            paths,
+            alpn,
+            now: RwLock::new(Now { read, tls }),
+        })
+    }
+
+    /// For the next connection.
+    pub fn tls(&self) -> Arc<Tls> {
+        Arc::clone(&self.now.read().tls)
+    }
+
+    /// Looks whether the files have changed, and takes them where they have.
+    /// What cannot be used changes nothing: of a pair that is being replaced
+    /// one file comes first.
+    pub fn look(&self) -> Result<bool, TlsError> {
+        let read = read(self.names, &self.paths)?;
+        if self.now.read().read == read {
+            return Ok(false);
+        }
+        let tls = Arc::new(made(self.names, &self.paths, &read, self.alpn)?);
+        *self.now.write() = Now { read, tls };
+        Ok(true)
+    }
+}
+
+/// Looks again and again until `stop`.
+pub async fn follow(files: Arc<TlsFiles>, stop: CancellationToken) {
+    let mut troubled = false;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        let looked = Arc::clone(&files);
+        let setting = files.names[0];
+        match tokio::task::spawn_blocking(move || looked.look()).await {
+            Ok(Ok(changed)) => {
+                troubled = false;
+                if changed {
+                    tracing::info!(setting, "a new certificate is in use");
+                }
+            }
+            Ok(Err(error)) if !troubled => {
+                troubled = true;
+                tracing::warn!(setting, error = %error, "a changed certificate cannot be used, the one before stays");
+            }
+            // Said once already.
+            Ok(Err(_)) => {}
+            Err(error) => {
+                tracing::error!(setting, error = %error, "a certificate could not be looked at")
+            }
+        }
+    }
+}
+
+fn read(names: [&'static str; 2], paths: &[PathBuf; 2]) -> Result<[Vec<u8>; 2], TlsError> {
+    let one = |n: usize| {
+        fs::read(&paths[n]).map_err(|source| TlsError::Read {
+            setting: names[n],
+            path: paths[n].clone(),
+            source,
+        })
+    };
+    Ok([one(0)?, one(1)?])
+}
+
+fn made(
+    names: [&'static str; 2],
+    paths: &[PathBuf; 2],
+    [cert, key]: &[Vec<u8>; 2],
+    alpn: &[u8],
 ) -> Result<Tls, TlsError> {
-    let chain = read_chain(names[0], cert)?;
-    let secret = read_key(names[1], key)?;
+    let chain = chain(names[0], &paths[0], cert)?;
+    let secret = secret(names[1], &paths[1], key)?;
     let endpoint = chain.first().and_then(|c| endpoint(c));
     let pair = |source| TlsError::Pair {
-        cert: cert.to_owned(),
-        key: key.to_owned(),
+        cert: paths[0].clone(),
+        key: paths[1].clone(),
         source,
     };
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
@@ -80,32 +189,24 @@ pub fn load(
         .with_no_client_auth()
         .with_single_cert(chain, secret)
         .map_err(pair)?;
-    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    config.alpn_protocols = vec![alpn.to_vec()];
     Ok(Tls {
         config: Arc::new(config),
         endpoint,
     })
 }
 
-fn read(setting: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    fs::read(path).map_err(|source| TlsError::Read {
-        setting,
-        path: path.to_owned(),
-        source,
-    })
-}
-
-fn read_chain(
+fn chain(
     setting: &'static str,
     path: &Path,
+    text: &[u8],
 ) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let wrong = |what: String| TlsError::Content {
         setting,
         path: path.to_owned(),
         what,
     };
-    let text = read(setting, path)?;
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
     let chain = chain.map_err(|e| wrong(format!("this is not PEM: {e}")))?;
     match chain.is_empty() {
         true => Err(wrong(
@@ -116,9 +217,12 @@ fn read_chain(
     }
 }
 
-fn read_key(setting: &'static str, path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let text = read(setting, path)?;
-    PrivateKeyDer::from_pem_slice(&text).map_err(|e| TlsError::Content {
+fn secret(
+    setting: &'static str,
+    path: &Path,
+    text: &[u8],
+) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(text).map_err(|e| TlsError::Content {
         setting,
         path: path.to_owned(),
         // The error names the kind of trouble, never the content.

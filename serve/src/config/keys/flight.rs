@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::super::understand::address_or_off;
-use super::{Key, key};
+use super::{DAY, Key, SECOND, key};
 
 /// In the order of the file.
 pub(super) const FLIGHT: &[Key] = &[
@@ -48,6 +48,17 @@ pub(super) const FLIGHT: &[Key] = &[
         "Let Flight's clients from other machines come without TLS, and send their tokens in the clear (in a closed network)",
         |s, v| {
             s.flight.allow_plaintext = v.boolean()?;
+            Ok(())
+        },
+    ),
+    key(
+        "flight.ticket_lifetime",
+        ["flight-ticket-lifetime", "CAIRN_FLIGHT_TICKET_LIFETIME"],
+        "TIME",
+        "5m",
+        "How long a client may take to fetch the rows that it was given a ticket for",
+        |s, v| {
+            s.flight.ticket_lifetime = v.duration(SECOND, DAY)?;
             Ok(())
         },
     ),

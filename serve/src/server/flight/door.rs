@@ -1,6 +1,7 @@
 //! The listening socket: connections in, so many at a time, TLS where it is
 //! spoken, and an end in good order.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,16 +13,17 @@ use cairn_schemas::IdSource;
 use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_rustls::rustls::crypto::ring;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
 use tonic::transport::server::{Connected, TcpConnectInfo};
-use tonic::transport::{Identity, Server, ServerTlsConfig};
 
 use super::service::Service;
 use crate::config::Flight;
 use crate::server::app::Shared;
-use crate::server::tls;
+use crate::server::tls::{self, TlsFiles};
 
 /// The largest message that is taken: a statement and its parameters.
 const MESSAGE: usize = 4 << 20;
@@ -40,7 +42,7 @@ const GRACE: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Door {
     service: Service,
-    tls: Option<ServerTlsConfig>,
+    tls: Option<Arc<TlsFiles>>,
 }
 
 impl Door {
@@ -49,15 +51,8 @@ impl Door {
         let pair = settings.tls_cert.as_ref().zip(settings.tls_key.as_ref());
         let tls = pair
             .map(|(cert, key)| {
-                // Two providers of cryptography are built in, and the one that
-                // serves here asks for the process's own: without one it panics.
-                // An error says that there is one already, which is as good.
-                let _ = ring::default_provider().install_default();
-                // Read for its errors, which say what to do.
-                tls::load(["flight.tls_cert", "flight.tls_key"], cert, key, &[b"h2"])?;
-                let identity = Identity::from_pem(std::fs::read(cert)?, std::fs::read(key)?);
-                let config = ServerTlsConfig::new().identity(identity).timeout(HANDSHAKE);
-                anyhow::Ok(config)
+                let names = ["flight.tls_cert", "flight.tls_key"];
+                TlsFiles::open(names, cert, key, b"h2").map(Arc::new)
             })
             .transpose()?;
         Ok(Self {
@@ -73,16 +68,15 @@ impl Door {
             .concurrency_limit_per_connection(CALLS)
             .max_concurrent_streams(Some(CALLS as u32))
             .http2_keepalive_interval(Some(KEEPALIVE));
-        if let Some(tls) = self.tls {
-            server = server
-                .tls_config(tls)
-                .context("the certificate of Flight's door cannot be used")?;
+        if let Some(files) = &self.tls {
+            tokio::spawn(tls::follow(Arc::clone(files), stop.clone()));
         }
         let soon = stop.clone();
-        let served = server.add_service(service).serve_with_incoming_shutdown(
-            incoming(listener),
-            async move { soon.cancelled().await },
-        );
+        let served = server
+            .add_service(service)
+            .serve_with_incoming_shutdown(incoming(listener, self.tls), async move {
+                soon.cancelled().await
+            });
         let late = async {
             stop.cancelled().await;
             tokio::time::sleep(GRACE).await;
@@ -97,36 +91,94 @@ impl Door {
     }
 }
 
-/// The connections, as places get free.
-fn incoming(listener: TcpListener) -> impl Stream<Item = std::io::Result<Connection>> {
+/// The connections that are ready to be spoken on. Each agrees on TLS by itself:
+/// one that takes its time keeps nobody waiting.
+fn incoming(
+    listener: TcpListener,
+    tls: Option<Arc<TlsFiles>>,
+) -> impl Stream<Item = std::io::Result<Connection>> {
+    let (ready, connections) = mpsc::channel(1);
+    tokio::spawn(accept(listener, tls, ready));
+    futures::stream::unfold(connections, |mut connections| async move {
+        let next = connections.recv().await?;
+        Some((Ok(next), connections))
+    })
+}
+
+/// Accepts connections, as places get free, until nobody wants more.
+async fn accept(
+    listener: TcpListener,
+    tls: Option<Arc<TlsFiles>>,
+    ready: mpsc::Sender<Connection>,
+) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
-    futures::stream::unfold((listener, places), |(listener, places)| async move {
-        let place = Arc::clone(&places).acquire_owned().await.ok()?;
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    // Small answers must not wait for the sender's next packet.
-                    let _ = stream.set_nodelay(true);
-                    let connection = Connection {
-                        stream,
-                        _place: place,
-                    };
-                    return Some((Ok(connection), (listener, places)));
-                }
-                Err(error) => {
-                    // Out of file descriptors, mostly: others have to end first.
-                    tracing::warn!(error = %error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
+    loop {
+        let place = tokio::select! {
+            () = ready.closed() => return,
+            place = Arc::clone(&places).acquire_owned() => place.expect("the semaphore is never closed"),
+        };
+        let accepted = tokio::select! {
+            () = ready.closed() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                tokio::spawn(enter(stream, peer, place, tls.clone(), ready.clone()));
+            }
+            Err(error) => {
+                // Out of file descriptors, mostly: others have to end first.
+                tracing::warn!(error = %error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
-    })
+    }
+}
+
+async fn enter(
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: OwnedSemaphorePermit,
+    tls: Option<Arc<TlsFiles>>,
+    ready: mpsc::Sender<Connection>,
+) {
+    // Small answers must not wait for the sender's next packet.
+    let _ = stream.set_nodelay(true);
+    let info = stream.connect_info();
+    let stream = match tls {
+        None => Wire::Plain(stream),
+        Some(files) => {
+            let acceptor = TlsAcceptor::from(Arc::clone(&files.tls().config));
+            match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => Wire::Secured(Box::new(stream)),
+                Ok(Err(error)) => {
+                    tracing::debug!(%peer, error = %error, "a connection is not under TLS");
+                    return;
+                }
+                Err(_) => return,
+            }
+        }
+    };
+    let connection = Connection {
+        stream,
+        info,
+        _place: place,
+    };
+    // Where the server stops, nobody takes it.
+    let _ = ready.send(connection).await;
+}
+
+/// What is spoken on.
+#[derive(Debug)]
+enum Wire {
+    Plain(TcpStream),
+    Secured(Box<TlsStream<TcpStream>>),
 }
 
 /// A connection and its place.
 #[derive(Debug)]
 struct Connection {
-    stream: TcpStream,
+    stream: Wire,
+    info: TcpConnectInfo,
     _place: OwnedSemaphorePermit,
 }
 
@@ -134,7 +186,7 @@ impl Connected for Connection {
     type ConnectInfo = TcpConnectInfo;
 
     fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+        self.info.clone()
     }
 }
 
@@ -144,7 +196,10 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, into)
+        match &mut self.stream {
+            Wire::Plain(stream) => Pin::new(stream).poll_read(cx, into),
+            Wire::Secured(stream) => Pin::new(stream).poll_read(cx, into),
+        }
     }
 }
 
@@ -154,14 +209,23 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        match &mut self.stream {
+            Wire::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Wire::Secured(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        match &mut self.stream {
+            Wire::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Wire::Secured(stream) => Pin::new(stream).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        match &mut self.stream {
+            Wire::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Wire::Secured(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }

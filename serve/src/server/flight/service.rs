@@ -34,8 +34,6 @@ use super::status::{broken, internal, refused, status_of};
 use crate::server::app::Shared;
 use crate::server::asking::{self, Asker};
 
-/// How long a ticket holds.
-const TICKET: i64 = 300 * SECOND;
 /// What tickets and handles are made for.
 const A_TICKET: &str = "ticket";
 const A_HANDLE: &str = "handle";
@@ -97,7 +95,9 @@ impl Service {
     /// Where the rows of a question can be fetched: once more, and for a while,
     /// and by nobody else.
     fn info(&self, asker: &Asker, ticket: &[u8], schema: &Schema, asked: FlightDescriptor) -> Info {
-        let expires = Micros(self.now().0 + TICKET);
+        let lifetime = self.app.settings.flight.ticket_lifetime.as_secs();
+        let lifetime = i64::try_from(lifetime).unwrap_or(i64::MAX / SECOND) * SECOND;
+        let expires = Micros(self.now().0.saturating_add(lifetime));
         let sealed = self
             .seal
             .close(A_TICKET, &asker.principal.id, expires, ticket);

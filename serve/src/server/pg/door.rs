@@ -16,7 +16,7 @@ use super::session::Session;
 use super::startup::{self, Entered};
 use crate::config::Pg;
 use crate::server::app::Shared;
-use crate::server::tls::{self, Tls, TlsError};
+use crate::server::tls::{self, TlsError, TlsFiles};
 
 /// How long statements under way may take after the signal to stop.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -42,7 +42,7 @@ pub(super) struct Stop {
 pub struct Door {
     pub(super) app: Shared,
     pub(super) ids: Arc<dyn IdSource>,
-    pub(super) tls: Option<Tls>,
+    pub(super) tls: Option<Arc<TlsFiles>>,
     pub(super) allow_plaintext: bool,
     pub(super) cancels: Arc<Cancels>,
     sessions: Arc<Semaphore>,
@@ -55,7 +55,7 @@ impl Door {
         let tls = pair
             .map(|(cert, key)| {
                 let names = ["pg.tls_cert", "pg.tls_key"];
-                tls::load(names, cert, key, &[b"postgresql"])
+                TlsFiles::open(names, cert, key, b"postgresql").map(Arc::new)
             })
             .transpose()?;
         Ok(Self {
@@ -77,6 +77,9 @@ impl Door {
     /// [`GRACE`] at the most.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let door = Arc::new(self);
+        if let Some(files) = &door.tls {
+            tokio::spawn(tls::follow(Arc::clone(files), stop.clone()));
+        }
         let stop = Stop {
             soon: stop,
             now: CancellationToken::new(),

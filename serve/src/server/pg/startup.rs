@@ -33,6 +33,7 @@ use crate::server::asking::{self, AskError, Asker};
 use crate::server::audit::Caller;
 use crate::server::rejected::{Attempt, Presented};
 use crate::server::scram;
+use crate::server::tls::Tls;
 
 const CANCEL: i32 = 80_877_102;
 const SSL: i32 = 80_877_103;
@@ -96,10 +97,10 @@ pub(super) async fn enter(
     stream: TcpStream,
     peer: SocketAddr,
 ) -> Result<Option<Box<Entered>>, Lost> {
-    let Some((mut wire, secure)) = negotiate(door, stream).await? else {
+    let Some((mut wire, tls)) = negotiate(door, stream).await? else {
         return Ok(None);
     };
-    match greet(door, &mut wire, secure, peer).await {
+    match greet(door, &mut wire, tls.as_deref(), peer).await {
         Ok(Some((asker, parameters, registered, place))) => Ok(Some(Box::new(Entered {
             wire,
             asker,
@@ -117,16 +118,21 @@ pub(super) async fn enter(
     }
 }
 
+/// A connection, and the TLS that it is under: the certificate may be another for
+/// the next one.
+type Begun = (Wire, Option<Arc<Tls>>);
+
 /// TLS, where the client wants it and it is there. Read byte by byte as far as
 /// the question about TLS goes: what a third party puts behind it in the clear
 /// is never taken for the client's own words.
-async fn negotiate(door: &Door, mut stream: TcpStream) -> Result<Option<(Wire, bool)>, Lost> {
+async fn negotiate(door: &Door, mut stream: TcpStream) -> Result<Option<Begun>, Lost> {
+    let tls = door.tls.as_ref().map(|files| files.tls());
     let mut first = [0; 1];
     if stream.peek(&mut first).await? == 0 {
         return Ok(None);
     }
     if first[0] == TLS_HANDSHAKE {
-        return match &door.tls {
+        return match tls {
             Some(tls) => secured(tls, stream, true).await.map(Some),
             None => Ok(None),
         };
@@ -142,10 +148,10 @@ async fn negotiate(door: &Door, mut stream: TcpStream) -> Result<Option<(Wire, b
         }
         let mut fields = head.as_slice();
         let (length, code) = (fields.get_i32(), fields.get_i32());
-        match (length, code, &door.tls) {
+        match (length, code, &tls) {
             (8, SSL, Some(tls)) if !asked_tls => {
                 stream.write_all(b"S").await?;
-                return secured(tls, stream, false).await.map(Some);
+                return secured(Arc::clone(tls), stream, false).await.map(Some);
             }
             (8, SSL, None) if !asked_tls => {
                 asked_tls = true;
@@ -157,17 +163,13 @@ async fn negotiate(door: &Door, mut stream: TcpStream) -> Result<Option<(Wire, b
             }
             _ => {
                 let wire = Wire::begun(Box::new(stream), BytesMut::from(head.as_slice()));
-                return Ok(Some((wire, false)));
+                return Ok(Some((wire, None)));
             }
         }
     }
 }
 
-async fn secured(
-    tls: &crate::server::tls::Tls,
-    stream: TcpStream,
-    direct: bool,
-) -> Result<(Wire, bool), Lost> {
+async fn secured(tls: Arc<Tls>, stream: TcpStream, direct: bool) -> Result<Begun, Lost> {
     let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
     let stream = acceptor.accept(stream).await?;
     // Who begins with TLS has to mean this protocol: otherwise a page in a
@@ -175,7 +177,8 @@ async fn secured(
     if direct && stream.get_ref().1.alpn_protocol() != Some(b"postgresql") {
         return Err(Lost::Gone);
     }
-    Ok((Wire::begun(Box::new(stream), BytesMut::new()), true))
+    let wire = Wire::begun(Box::new(stream), BytesMut::new());
+    Ok((wire, Some(tls)))
 }
 
 /// What the first packet says.
@@ -189,14 +192,14 @@ type Let = (Asker, Parameters, Registered, OwnedSemaphorePermit);
 async fn greet(
     door: &Arc<Door>,
     wire: &mut Wire,
-    secure: bool,
+    tls: Option<&Tls>,
     peer: SocketAddr,
 ) -> Result<Option<Let>, Ended> {
     let Some(hello) = hello(door, wire).await? else {
         return Ok(None);
     };
     let near = peer.ip().to_canonical().is_loopback();
-    if !secure && !near && !door.allow_plaintext {
+    if tls.is_none() && !near && !door.allow_plaintext {
         return Err(PgError::fatal(
             state::BAD_AUTHORIZATION,
             "connections from other machines need TLS",
@@ -221,7 +224,7 @@ async fn greet(
     }
     let long_key = negotiate_version(wire, &hello)?;
     let caller = caller(given, peer);
-    let principal = authenticate(door, wire, user, secure, secure || near, &caller).await?;
+    let principal = authenticate(door, wire, user, tls, near, &caller).await?;
     let asker = Asker {
         principal,
         caller,
@@ -355,8 +358,8 @@ async fn authenticate(
     door: &Door,
     wire: &mut Wire,
     user: &str,
-    secure: bool,
-    private: bool,
+    tls: Option<&Tls>,
+    near: bool,
     caller: &Caller,
 ) -> Result<Principal, Ended> {
     let note = |presented| {
@@ -370,14 +373,12 @@ async fn authenticate(
     };
     let (proved, presented) = match TokenId::new(user) {
         // Also who breaks off with nonsense has tried: a replay looks like that.
-        Ok(id) => by_scram(door, wire, &id, secure)
-            .await
-            .inspect_err(|ended| {
-                if let Ended::Told(_) = ended {
-                    note(known(door, &id));
-                }
-            })?,
-        Err(_) if private => by_password(door, wire).await?,
+        Ok(id) => by_scram(door, wire, &id, tls).await.inspect_err(|ended| {
+            if let Ended::Told(_) = ended {
+                note(known(door, &id));
+            }
+        })?,
+        Err(_) if tls.is_some() || near => by_password(door, wire).await?,
         Err(_) => {
             return Err(PgError::fatal(
                 state::BAD_AUTHORIZATION,
@@ -435,10 +436,9 @@ async fn by_scram(
     door: &Door,
     wire: &mut Wire,
     id: &TokenId,
-    secure: bool,
+    tls: Option<&Tls>,
 ) -> Result<Tried, Ended> {
-    let endpoint = door.tls.as_ref().and_then(|t| t.endpoint.as_deref());
-    let endpoint = endpoint.filter(|_| secure);
+    let endpoint = tls.and_then(|t| t.endpoint.as_deref());
     let mut mechanisms = vec![scram::PLAIN.to_owned()];
     if endpoint.is_some() {
         mechanisms.insert(0, scram::PLUS.to_owned());
@@ -462,10 +462,10 @@ async fn by_scram(
     let malformed = |e: &scram::ScramError| {
         Ended::Told(PgError::fatal(state::PROTOCOL_VIOLATION, e.to_string()))
     };
-    let (verifier, principal) = door.app.registry.challenge(id);
+    let verifier = door.app.registry.challenge(id);
     let mut nonce = [0; 18];
     door.ids.fill(&mut nonce);
-    let begun = scram::begin(&first, verifier, &nonce, endpoint, plus);
+    let begun = scram::begin(&first, verifier.clone(), &nonce, endpoint, plus);
     let (answer, waiting) = begun.map_err(|e| malformed(&e))?;
     wire.put(Back::Authentication(Authentication::SASLContinue(
         answer.into(),
@@ -478,13 +478,15 @@ async fn by_scram(
         Err(error) => return Err(malformed(&error)),
     };
     let presented = known(door, id);
-    match (proof, principal) {
-        (Some(proof), Some(principal)) => {
+    // Who it is only once it is proved: until then every id takes the same work.
+    let registry = &door.app.registry;
+    match proof.and_then(|proof| Some((proof, registry.proved(id, &verifier)?))) {
+        Some((proof, principal)) => {
             wire.put(Back::Authentication(Authentication::SASLFinal(
                 proof.into(),
             )))?;
             Ok((Some(principal), presented))
         }
-        _ => Ok((None, presented)),
+        None => Ok((None, presented)),
     }
 }

@@ -212,37 +212,43 @@ impl Registry {
     }
 
     /// The principal whose token `text` is. `None` for anything else, without a
-    /// hint at what was wrong with it.
+    /// hint at what was wrong with it: every id, also one that no token has,
+    /// takes the same work until the secret fits.
     pub fn authenticate(&self, text: &str) -> Option<Principal> {
         let (id, secret) = text.strip_prefix(TOKEN_PREFIX)?.split_once('_')?;
         let id = TokenId::new(id).ok()?;
         let given = hex::encode(Sha256::digest(secret));
         let inner = self.inner.read();
-        let token = inner.tokens.get(&id)?;
-        let equal: bool = token
-            .secret_sha256
-            .as_bytes()
-            .ct_eq(given.as_bytes())
-            .into();
-        principal_of(token).filter(|_| equal)
+        let token = inner.tokens.get(&id);
+        let kept = token.map_or(NO_SECRET, |t| t.secret_sha256.as_str());
+        let equal: bool = kept.as_bytes().ct_eq(given.as_bytes()).into();
+        token.filter(|_| equal).and_then(principal_of)
     }
 
-    /// What a client has to prove that names `id`, and who it is then. For an
-    /// id that no token has, or whose token cannot be used, there is a verifier
-    /// that looks the same, and nobody behind it.
-    pub fn challenge(&self, id: &TokenId) -> (ScramVerifier, Option<Principal>) {
+    /// What a client has to prove that names `id`. For an id that no token has
+    /// there is a verifier that looks the same, and takes as long to make.
+    pub fn challenge(&self, id: &TokenId) -> ScramVerifier {
+        let mut noise = [0; 32];
+        self.ids.fill(&mut noise);
+        let decoy = scram::decoy(id.as_str(), &noise);
         let inner = self.inner.read();
         let token = inner.tokens.get(id);
-        match token.and_then(|t| Some((t, t.scram.clone()?))) {
-            Some((token, verifier)) => (verifier, principal_of(token)),
-            None => {
-                let mut noise = [0; 32];
-                self.ids.fill(&mut noise);
-                (scram::decoy(id.as_str(), &noise), None)
-            }
-        }
+        token.and_then(|t| t.scram.clone()).unwrap_or(decoy)
+    }
+
+    /// Who has proved to hold the token `id`, by the verifier that they were
+    /// asked with. `None` where that token cannot be used, or is another now.
+    pub fn proved(&self, id: &TokenId, by: &ScramVerifier) -> Option<Principal> {
+        let inner = self.inner.read();
+        let token = inner.tokens.get(id);
+        token
+            .filter(|t| t.scram.as_ref() == Some(by))
+            .and_then(principal_of)
     }
 }
+
+/// What no secret's hash is compared with in place of one: it is as long.
+const NO_SECRET: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Whoever holds `token`, if it is valid.
 fn principal_of(token: &Token) -> Option<Principal> {
