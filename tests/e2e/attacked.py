@@ -15,6 +15,8 @@ A, B, C = "111111111111", "222222222222", "5333333333333333"
 SEED = int(os.environ.get("CAIRN_TEST_SEED", "1"))
 LONG = os.environ.get("CAIRN_TEST_ATTACKS") == "long"
 SAMPLE = 60
+# All of them take their time.
+PATIENT = pytest.mark.timeout(7200 if LONG else 420)
 
 # What differs between two servers by nature: places in the log, times of intake.
 BY_NATURE = ("log_offset", "ingest_", "log_", "select *", "history.*", "h.*", "row(", "queries", "commits",

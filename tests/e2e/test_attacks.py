@@ -11,8 +11,10 @@ import psycopg
 import pytest
 import requests
 
-from attacked import A, B, alone, chosen, fill, told, whole  # noqa: F401 - fixtures
+from attacked import A, B, PATIENT, alone, chosen, fill, told, whole  # noqa: F401 - fixtures
 from cairn import Cairn, action
+
+pytestmark = PATIENT
 
 
 @pytest.mark.parametrize("which", ["auditor", "masked"])

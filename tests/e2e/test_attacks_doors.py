@@ -16,8 +16,10 @@ import pyarrow.flight as flight
 import pyarrow.parquet
 import pytest
 
-from attacked import A, B, C, alone, chosen, whole  # noqa: F401 - fixtures
+from attacked import A, B, C, PATIENT, alone, chosen, whole  # noqa: F401 - fixtures
 from flightwire import asking, bearer, client, command, prepare, prepared, rows, statement, ticket
+
+pytestmark = PATIENT
 
 WITHIN = 120
 # What only B's and C's events hold.
