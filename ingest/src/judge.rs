@@ -165,6 +165,7 @@ impl Judge {
                 rows: self.rows.finish(),
                 quarantined: self.refused.finish(),
                 bytes: 0,
+                mark: batch.mark,
             },
             verdicts: Vec::with_capacity(batch.records.len()),
             sender: batch.envelope.sender.clone(),

@@ -49,14 +49,20 @@
 //!   begins there; one that came later begins at 0.
 //! - **Gaps.** A log that begins after the offset that is due stops its
 //!   partition, and no other, until [`Acceptances::accepted`] says otherwise:
-//!   then one row of quarantine (`source_gap`) stands for what was gone. A log
-//!   that *ends* before it has lost records; accepting does not help, for their
-//!   offsets would be given twice. Known limit: if such a log grows past the
-//!   offset that is due while no process runs, it is read on from there.
+//!   then one row of quarantine (`source_gap`) stands for what was gone.
+//! - **Logs that lost their ends.** A log that *ends* before the offset that is
+//!   due has lost records, and may give their offsets to others: also one that
+//!   has grown past that offset since. With each position a [`Mark`] is committed,
+//!   and each begin asks the log for it. A log that differs stops its partition.
+//!   Once that is accepted the partition is another source, `topic@n`, from the
+//!   first offset that differs on: so no offset names two records. A log of
+//!   which history has no mark yet can be recognised by its length alone.
 //! - **Memory.** librdkafka holds about 16 MiB of one queue for all partitions
 //!   (and a fetch of at most 16 MiB); behind it wait `buffer_bytes`, and one
 //!   batch of about 1 MiB, or of one record that decompresses to the limit.
 //!   Beyond that fetching pauses.
+//!
+//! [`Mark`]: crate::source::Mark
 //!
 //! # Records and events
 //!
@@ -79,6 +85,7 @@
 mod begin;
 mod board;
 mod client;
+mod compare;
 mod ends;
 mod epochs;
 mod options;
@@ -98,7 +105,7 @@ pub use board::{
 };
 pub use ends::KafkaEnds;
 pub use epochs::{
-    Acceptances, Epoch, Epochs, EpochsError, MemoryEpochs, NothingAccepted, topic_of,
+    Acceptances, Epoch, Epochs, EpochsError, MemoryEpochs, NothingAccepted, Renewed, topic_of,
 };
 pub use options::{KafkaOptions, KafkaSecurity, Mechanism, OptionsError, Protocol, Secret};
 pub use producer::{KafkaProducer, SendError, SendFailure};

@@ -13,6 +13,8 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::Int64Type;
 use cairn_schemas::{Partition, Position};
 
+use crate::source::Mark;
+
 /// Rows of one stretch of one partition: every row that the records
 /// `first..next` became (duplicates and quarantined records became none).
 #[derive(Clone, Debug)]
@@ -29,6 +31,8 @@ pub struct Stretch {
     pub quarantined: RecordBatch,
     /// About how much memory they take.
     pub bytes: usize,
+    /// By what the log can be recognised later.
+    pub mark: Option<Mark>,
 }
 
 /// The size up to which neighbours are merged.
@@ -66,6 +70,7 @@ impl Stretch {
             rows: join(&self.rows, &next.rows)?,
             quarantined: join(&self.quarantined, &next.quarantined)?,
             bytes: self.bytes + next.bytes,
+            mark: next.mark.or(self.mark),
         })
     }
 }

@@ -39,6 +39,36 @@ pub struct Received {
     pub envelope: Arc<Envelope>,
     /// The records, in the order of their offsets.
     pub records: Vec<Record>,
+    /// By what the log can be recognised later, where it has such a thing.
+    pub mark: Option<Mark>,
+}
+
+/// The newest record of a stretch, and when it was written: by that, the log can
+/// be asked later whether it still has it. Offsets alone do not tell, for a log
+/// that lost its end gives the same ones again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// The offset after the record.
+    pub next: i64,
+    /// The epoch of the leader that took it: Kafka counts it up whenever a
+    /// partition gets a leader, so no other record ever has both.
+    pub epoch: i32,
+}
+
+impl Mark {
+    /// The mark that `position` holds of `partition`.
+    pub fn of(position: &Position, partition: &Partition) -> Option<Self> {
+        let next = *position.0.get(&partition.last_read())?;
+        let epoch = *position.0.get(&partition.leader_epoch())?;
+        let epoch = i32::try_from(epoch).ok()?;
+        Some(Self { next, epoch })
+    }
+
+    /// Notes it in `position`.
+    pub fn note(self, position: &mut Position, partition: &Partition) {
+        position.advance(&partition.last_read(), self.next);
+        position.advance(&partition.leader_epoch(), i64::from(self.epoch));
+    }
 }
 
 /// One event of a record, or a record that is none.
@@ -106,7 +136,8 @@ pub enum SourceError {
 #[async_trait]
 pub trait Source: Send + std::fmt::Debug {
     /// Begins, or begins anew: reads the partitions that this process owns now
-    /// on from `committed`, and returns them. A partition that `committed` does
+    /// on from `committed`, and returns them. It is history's whole position, with
+    /// the marks of what was read. A partition that `committed` does
     /// not name was never committed. Records that were given out before and are
     /// not below `committed` are given out again.
     ///
@@ -167,6 +198,7 @@ impl Source for EmbeddedSource {
                     origin: None,
                 })
                 .collect(),
+            mark: None,
         });
         Ok(Taken::Records(received.collect()))
     }

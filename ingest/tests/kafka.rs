@@ -17,6 +17,8 @@
 mod change;
 #[path = "kafka/consume.rs"]
 mod consume;
+#[path = "kafka/cut.rs"]
+mod cut;
 #[path = "kafka/door.rs"]
 mod door;
 #[path = "kafka/harness.rs"]

@@ -104,6 +104,11 @@ pub struct TopicLife {
     /// Where each partition's log began then. A partition that is not named
     /// came later.
     pub starts: BTreeMap<i32, i64>,
+    /// The one partition that this life is of, where the topic's other partitions
+    /// live on as they are: its log lost records that were read, and gives
+    /// their offsets to others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<i32>,
 }
 
 /// An administrator's word that a stopped partition shall go on.
@@ -117,12 +122,12 @@ pub struct Acceptance {
     pub by: String,
     /// The partition.
     pub partition: Partition,
-    /// Why it stopped: `gap` or `bad_record`.
+    /// Why it stopped: `gap`, `truncated` or `bad_record`.
     #[serde(default)]
     pub reason: String,
     /// The offset at which it stopped.
     pub offset: i64,
-    /// The first offset after a gap.
+    /// The first offset after a gap, or after what was read of a log that lost it.
     #[serde(default)]
     pub to: Option<i64>,
 }

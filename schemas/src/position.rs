@@ -51,6 +51,25 @@ impl Partition {
         }
     }
 
+    /// Under which history keeps the leader epoch of the newest record that was
+    /// read of this partition of a topic.
+    pub fn leader_epoch(&self) -> Self {
+        Self {
+            source: format!("~epoch-{}", self.source),
+            number: self.number,
+        }
+    }
+
+    /// Under which history keeps the offset after the newest record that was
+    /// read of this partition of a topic. The position itself may be further:
+    /// it passes markers of transactions too.
+    pub fn last_read(&self) -> Self {
+        Self {
+            source: format!("~read-{}", self.source),
+            number: self.number,
+        }
+    }
+
     /// Whether it is a partition only by its form: what stands under it counts
     /// no records.
     pub fn is_pseudo(&self) -> bool {

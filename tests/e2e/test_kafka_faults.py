@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from broker import Transactions
+from cairn import event
 from fleet import PATIENT, Fleet, Load, seeded, short_or_long, wait_for
 
 pytestmark = PATIENT
@@ -168,31 +170,127 @@ def test_33_the_broker_stops_dies_and_stands_still(own_kafka, tmp_path, chance):
         fleet.stop()
 
 
+class Loss:
+    """A log that gets back what it was before its last records: what an unclean election leaves, or a lost disk."""
+
+    def __init__(self, broker, topic, folder):
+        self.broker, self.earlier = broker, folder / "earlier"
+        self.log = broker.folder / "data" / f"{topic}-0"
+        broker.stop()
+        shutil.copytree(self.log, self.earlier)
+        broker.start()
+
+    def happen(self):
+        self.broker.stop()
+        shutil.rmtree(self.log)
+        shutil.move(self.earlier, self.log)
+        self.broker.start()
+
+
 def test_34_a_log_that_lost_its_end_stops_the_partition(own_kafka, tmp_path, chance):
-    """The broker gets the partition back as it was before the last records: what an unclean election leaves."""
     topic = own_kafka.create_topic(partitions=2)
     with Fleet(tmp_path / "fleet", own_kafka, [topic]) as fleet:
         load = Load(own_kafka, topic, 2, chance).send(20)
-        own_kafka.stop()
-        log = own_kafka.folder / "data" / f"{topic}-0"
-        shutil.copytree(log, tmp_path / "earlier")
-        own_kafka.start()
+        kept = own_kafka.bounds(topic)[1]
+        loss = Loss(own_kafka, topic, tmp_path)
         one = fleet.start("one")
         load.send(20, partition=0)
         fleet.check(load.finish(), one)
         before = fleet.places(topic)
-        own_kafka.stop()
-        shutil.rmtree(log)
-        shutil.move(tmp_path / "earlier", log)
-        own_kafka.start()
+        loss.happen()
         # librdkafka may have seen it first, in words of its own; that is looked into within a second.
         reason = f"the log ends at {own_kafka.bounds(topic)[1]}"
         stopped = wait_for(lambda: (p := one.partition(f"{topic}/0")) and reason in p.get("reason", "") and p,
                            lambda: f"the partition is not stopped: {one.partition(f'{topic}/0')}")
-        assert stopped["state"] == "stopped"
-        assert "what_to_do" in stopped and stopped["stopped_at"] is None
+        assert stopped["state"] == "stopped" and "new name" in stopped["what_to_do"]
+        assert (stopped["stopped_at"], stopped["stopped_to"]) == (kept, kept + 20)
         # The other lost nothing, and goes on.
         more = Load(own_kafka, topic, 2, chance).send(5, partition=1)
         wait_for(lambda: len(fleet.places(topic)) == len(before) + 5, "the other partition stands too")
         assert fleet.places(topic) == sorted(before + more.finish().places())
+        # What comes under the old offsets is another source's, once that is accepted.
+        one.cli("source", "accept", f"{topic}/0", kept)
+        late = Load(own_kafka, topic, 2, chance).send(5, partition=0).finish()
+        assert min(offset for _, _, offset in late.places()) == kept
+        fleet.check(late, one, source=f"{topic}@2")
+        assert fleet.places(topic) == sorted(before + more.finish().places())
+        fleet.stop()
+
+
+def test_34_a_log_that_lost_its_end_and_grew_again_stops_the_partition(own_kafka, tmp_path, chance):
+    """It is longer than what was read of it before anybody looks: its length says nothing."""
+    topic = own_kafka.create_topic(partitions=2)
+    with Fleet(tmp_path / "fleet", own_kafka, [topic]) as fleet:
+        load = Load(own_kafka, topic, 2, chance).send(20)
+        kept = own_kafka.bounds(topic)[1]
+        loss = Loss(own_kafka, topic, tmp_path)
+        one, two = fleet.start("one"), fleet.member("two")
+        load.send(20, partition=0)
+        book = load.finish()
+        fleet.check(book, one)
+        assert one.stop() == 0
+        loss.happen()
+        other = Load(own_kafka, topic, 2, chance).send(35, partition=0).finish()
+        assert min(offset for _, _, offset in other.places()) == kept
+        beside = Load(own_kafka, topic, 2, chance).send(5, partition=1).finish()
+        start_together(one, two)
+        name = f"{topic}/0"
+        owner, stopped = wait_for(
+            lambda: next(((m, p) for m in (one, two) if (p := m.partition(name)) and p["state"] == "stopped"), None),
+            lambda: f"nobody stopped: {[m.partition(name) for m in (one, two)]}")
+        assert f"from {kept} to {kept + 19} it holds others" in stopped["reason"], stopped
+        assert (stopped["stopped_at"], stopped["stopped_to"]) == (kept, kept + 20)
+        assert stopped["log_end"] == kept + 35 > stopped["committed"] == kept + 20
+        assert f"{name} is stopped" in owner.cli("source", "list").out
+        # The other partition goes on, and of this one nothing is read.
+        whole = sorted(book.places() + beside.places())
+        wait_for(lambda: fleet.places(topic) == whole, "the other partition stands too")
+        # Whoever does not read it sees the same in the log. What is accepted has to be just that.
+        asked = two if owner is one else one
+        for at, to in [(kept + 1, kept + 20), (kept, kept + 35)]:
+            answer = asked.http("POST", "/v1/sources/accept", json={"partition": name, "offset": at, "to": to})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (409, "stop_differs"), answer.text
+        asked.cli("source", "accept", name, kept, "--to", kept + 20)
+        # Nothing is lost, and no offset names two records.
+        fleet.check(other, one, two, source=f"{topic}@2")
+        assert fleet.places(topic) == whole
+        assert fleet.rows("log_offset", where="tables/quarantine", source=topic) == []
+        # It stays so, and goes on.
+        fleet.stop()
+        start_together(one, two)
+        other.acknowledged |= (more := Load(own_kafka, topic, 2, chance).send(10, partition=0).finish()).acknowledged
+        other.texts |= more.texts
+        fleet.check(other, one, two, source=f"{topic}@2")
+        assert fleet.places(topic) == whole
+        wait_for(lambda: one.column("SELECT 1 FROM history WHERE event_name = 'AcceptSourceGap'"
+                                    f" AND resource_name = '{name}'"), "no event says who accepted it")
+        fleet.stop()
+
+
+def test_34_transactions_and_retention_at_the_end_are_no_loss(own_kafka, tmp_path):
+    """The position stands behind markers, and behind what retention has left: the log is the same, also under a new leader."""
+    topic = own_kafka.create_topic(partitions=2)
+    with Fleet(tmp_path / "fleet", own_kafka, [topic]) as fleet:
+        one = fleet.start("one")
+        with Transactions(own_kafka) as transactions:
+            transactions.commit(topic, [event("kept")])
+            own_kafka.restart()
+            # The next epoch holds nothing but what is not seen.
+            transactions.abort(topic, [event("aborted")])
+            transactions.commit(topic, [event("trimmed-1"), event("trimmed-2")], partition=1)
+        ends = [4, 3]
+        wait_for(lambda: [(one.partition(f"{topic}/{n}") or {}).get("committed") for n in range(2)] == ends,
+                 lambda: f"not read to the end: {one.kafka()['partitions']}")
+        assert one.stop() == 0
+        own_kafka.delete_records(topic, 1, before=3)
+        own_kafka.restart(hard=True)
+        one.start()
+        wait_for(lambda: [(one.partition(f"{topic}/{n}") or {}).get("state") for n in range(2)] == ["reading"] * 2,
+                 lambda: f"not read: {one.kafka()['partitions']}")
+        with Transactions(own_kafka) as transactions:
+            transactions.commit(topic, [event("after")])
+            transactions.commit(topic, [event("after-trim")], partition=1)
+        wanted = [("after", 0, 4), ("after-trim", 1, 3), ("kept", 0, 0), ("trimmed-1", 1, 0), ("trimmed-2", 1, 1)]
+        wait_for(lambda: fleet.places(topic) == wanted, lambda: f"{fleet.places(topic)}")
+        assert one.metric("cairn_kafka_stopped", partition=f"{topic}/0") == 0
         fleet.stop()

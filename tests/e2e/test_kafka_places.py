@@ -133,6 +133,12 @@ def test_32_an_open_transaction_is_not_seen_before_it_is_committed(places):
     assert found["undecided"][2] == 0 and found["behind"][2] in (1, 2)
 
 
+def refused(member, code, partition, offset, **more):
+    """An acceptance that is not of what is stopped."""
+    answer = member.http("POST", "/v1/sources/accept", json={"partition": partition, "offset": offset, **more})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, code), f"{more}: {answer.text}"
+
+
 def test_28_a_gap_stops_one_partition_and_is_told_until_it_is_accepted(places):
     topic, fleet = places.topics["gap"], places.fleet
     name = f"{topic}/0"
@@ -151,9 +157,18 @@ def test_28_a_gap_stops_one_partition_and_is_told_until_it_is_accepted(places):
     book = places.loads["gap"].book
     there = {n: p for n, p in book.acknowledged.items() if p[0] == 1 or p[1] < at}
     assert set(places.wait_count("gap", len(there))) == set(there), "partition 1 goes on, and 0 is not read"
-    # By way of the other process: what is accepted is known to all.
+    # By way of the other process: what is accepted is known to all. It has to be just what is stopped.
     other = next(m for m in places.members() if m is not owner)
-    other.cli("source", "accept", name, at)
+    for member in (owner, other):
+        refused(member, "stop_differs", name, at + 1)
+        refused(member, "stop_differs", name, at, to=start - 1)
+        refused(member, "stop_differs", name, at, to=start + 1)
+        refused(member, "stop_differs", name, at, to=start, reason="bad_record")
+        refused(member, "not_stopped", f"{topic}/1", 0)
+    grown = other.cli("source", "accept", name, at, "--to", start - 1, codes=(1,))
+    assert "nothing was accepted" in grown.err and f"{at} to {start - 1}" in grown.err, grown.err
+    assert places.partition("gap")["stopped_at"] == at
+    other.cli("source", "accept", name, at, "--to", start)
     left = {n: (topic, *p) for n, p in book.acknowledged.items() if p[0] == 1 or not at <= p[1] < start}
     assert places.wait_count("gap", len(left)) == left
     # The offset where the gap begins, and how long it is.

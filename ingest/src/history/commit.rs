@@ -32,7 +32,7 @@ const TOO_OLD: Duration = Duration::from_secs(12 * 3600);
 #[derive(Debug)]
 pub(super) struct Batch {
     stretches: Vec<Stretch>,
-    /// Where they bring their partitions.
+    /// Where they bring their partitions, with the marks of what was read.
     to: Position,
     prepared: Option<Prepared>,
     /// The rows of quarantine, once they lie there: nothing, where none of the
@@ -55,6 +55,9 @@ impl Batch {
         let mut to = Position::default();
         for stretch in &stretches {
             to.advance(&stretch.partition, stretch.next);
+            if let Some(mark) = stretch.mark {
+                mark.note(&mut to, &stretch.partition);
+            }
         }
         Self {
             stretches,
@@ -118,7 +121,7 @@ impl History {
             let mut memory = self.memory.lock();
             // What was learned meanwhile stays known.
             memory.learned.merge(&to);
-            memory.recent.committed(&batch.to);
+            memory.recent.committed(&batch.to.of_records());
             self.publish(&to.of_records());
         }
         *slot = None;

@@ -7,13 +7,14 @@ use cairn_schemas::{Clock, Partition, Position};
 
 use super::board::{Acceptable, KafkaBoard, PartitionState, PartitionStatus, StoppedReason};
 use super::client::{Cluster, Extent, Extents};
+use super::compare::{Cut, Known};
 use super::epochs::{Acceptances, Epoch, Epochs};
 use super::record;
 use super::shared::Stopped;
 use super::topic_id::TopicId;
 use super::topics::{Rules, TopicRule};
 use super::track::{Plan, Track};
-use crate::source::Received;
+use crate::source::{Mark, Received};
 
 /// What a plan is made with.
 #[derive(Clone, Debug)]
@@ -32,13 +33,42 @@ pub(super) struct Topic {
     pub(super) id: TopicId,
     pub(super) epoch: Epoch,
     pub(super) extents: Extents,
+    /// Of the partitions that were asked: how the log differs from what was read
+    /// of it, nothing where it does not, or why that cannot be told.
+    pub(super) cuts: BTreeMap<i32, Result<Option<Cut>, String>>,
 }
 
 impl Topic {
+    fn partition(&self, name: &str, number: i32) -> Partition {
+        Partition {
+            source: self.epoch.source(name, number),
+            number,
+        }
+    }
+
+    /// What was read of the partition `number`, where the log can be asked for it.
+    fn known(&self, name: &str, number: i32, committed: &Position) -> Option<Known> {
+        let partition = self.partition(name, number);
+        let mark = Mark::of(committed, &partition)?;
+        let next = self.from(&partition, committed);
+        let Extent { start, end } = *self.extents.get(&number)?.as_ref().ok()?;
+        // Else there is a gap, which is told first.
+        (start <= next).then(|| Known {
+            topic: name.to_owned(),
+            number,
+            mark: Mark {
+                next: mark.next.max(start),
+                ..mark
+            },
+            next,
+            end,
+        })
+    }
+
     /// The next offset of `partition` as far as is known: history's, else where
     /// the log began at its first sight, else 0.
     fn from(&self, partition: &Partition, committed: &Position) -> i64 {
-        let first_sight = self.epoch.starts.get(&partition.number).copied();
+        let first_sight = self.epoch.start_of(partition.number);
         let known = committed.0.get(partition).copied();
         known.or(first_sight).unwrap_or(0)
     }
@@ -49,11 +79,36 @@ impl Topic {
         partition: &Partition,
         committed: &Position,
     ) -> Option<StoppedReason> {
-        let extent = self.extents.get(&partition.number)?.as_ref().ok()?;
-        match judge(self.from(partition, committed), *extent, |_| false) {
+        self.extents.get(&partition.number)?.as_ref().ok()?;
+        match self.verdict(partition, committed, |_| false) {
             Verdict::Stop(why) => Some(why),
-            Verdict::Read(_) | Verdict::Skip { .. } => None,
+            Verdict::Read(_) | Verdict::Skip { .. } | Verdict::Renew { .. } => None,
         }
+    }
+
+    fn verdict(
+        &self,
+        partition: &Partition,
+        committed: &Position,
+        accepted: impl Fn(&Acceptable) -> bool,
+    ) -> Verdict {
+        let error = |detail: &str| {
+            Verdict::Stop(StoppedReason::Error {
+                detail: detail.to_owned(),
+            })
+        };
+        let number = &partition.number;
+        let extent = match self.extents.get(number) {
+            Some(Ok(extent)) => *extent,
+            Some(Err(detail)) => return error(detail),
+            None => return error("the cluster does not tell of this partition yet"),
+        };
+        let cut = match self.cuts.get(number) {
+            Some(Ok(cut)) => *cut,
+            Some(Err(detail)) => return error(detail),
+            None => None,
+        };
+        judge(self.from(partition, committed), extent, cut, accepted)
     }
 }
 
@@ -66,15 +121,43 @@ enum Verdict {
     Stop(StoppedReason),
     /// Quarantine the gap, then read from its end.
     Skip { from: i64, to: i64 },
+    /// Give the partition another name, under which it is read from here.
+    Renew { from: i64 },
 }
 
 impl Planner {
-    /// See [`look`].
-    pub(super) async fn topics(
+    /// See [`look`] and [`recognise`]. Partitions of `group` whose logs lost what
+    /// was read of them get the names under which that was accepted.
+    pub(super) async fn look(
         &self,
         topics: BTreeSet<String>,
+        group: &[(String, i32)],
+        committed: &Position,
     ) -> Result<BTreeMap<String, Topic>, String> {
-        look(&self.cluster, &*self.epochs, &self.board, topics).await
+        loop {
+            let asked = topics.clone();
+            let mut seen = look(&self.cluster, &*self.epochs, &self.board, asked).await?;
+            recognise(&self.cluster, &mut seen, group, committed).await?;
+            let mut renewed = false;
+            for (name, number) in group {
+                let Some(topic) = seen.get(name) else {
+                    continue;
+                };
+                let partition = topic.partition(name, *number);
+                let Verdict::Renew { from } = self.verdict(topic, &partition, committed) else {
+                    continue;
+                };
+                let old = topic.epoch.number_of(*number);
+                let begun = self.epochs.renew(name, topic.id, *number, old, from).await;
+                begun.map_err(|error| error.to_string())?;
+                tracing::warn!(%partition, from, "a kafka partition is read on under a new name");
+                renewed = true;
+            }
+            // Once more, for the names.
+            if !renewed {
+                return Ok(seen);
+            }
+        }
     }
 
     /// What to read of `group`, and everything that the group gives to this
@@ -92,10 +175,7 @@ impl Planner {
                 continue;
             };
             plan.ids.insert(name.clone(), topic.id);
-            let partition = Partition {
-                source: topic.epoch.source(name),
-                number: *number,
-            };
+            let partition = topic.partition(name, *number);
             owned.insert(partition.clone());
             let verdict = self.verdict(topic, &partition, committed);
             let extent = match topic.extents.get(number) {
@@ -104,7 +184,7 @@ impl Planner {
             };
             let from = match &verdict {
                 Verdict::Read(from) | Verdict::Skip { to: from, .. } => *from,
-                Verdict::Stop(_) => topic.from(&partition, committed),
+                Verdict::Stop(_) | Verdict::Renew { .. } => topic.from(&partition, committed),
             };
             statuses.push(PartitionStatus {
                 topic: name.clone(),
@@ -159,9 +239,16 @@ impl Planner {
                     .push(self.stretch(topic, rule.as_deref(), &partition, 0, start));
             }
             Verdict::Read(_) => {}
+            // Accepted since it was looked at: the next begin finds it.
+            Verdict::Renew { .. } => {
+                plan.incomplete = true;
+                return;
+            }
         }
-        plan.tracks
-            .push((topic.to_owned(), Track::new(partition, from, rule)));
+        let mark = Mark::of(committed, &partition).filter(|mark| mark.next == from);
+        let mut track = Track::new(partition, from, rule);
+        track.epoch = mark.map(|mark| mark.epoch);
+        plan.tracks.push((topic.to_owned(), track));
     }
 
     fn stretch(
@@ -178,28 +265,56 @@ impl Planner {
             next,
             envelope: Arc::new(record::topic_envelope(topic, rule, self.clock.now())),
             records: Vec::new(),
+            mark: None,
         }
     }
 
     fn verdict(&self, topic: &Topic, partition: &Partition, committed: &Position) -> Verdict {
-        let from = topic.from(partition, committed);
-        let extent = match topic.extents.get(&partition.number) {
-            Some(Ok(extent)) => *extent,
-            Some(Err(detail)) => {
-                return Verdict::Stop(StoppedReason::Error {
-                    detail: detail.clone(),
-                });
-            }
-            None => {
-                return Verdict::Stop(StoppedReason::Error {
-                    detail: "the cluster does not tell of this partition yet".to_owned(),
-                });
-            }
-        };
-        judge(from, extent, |what| {
+        topic.verdict(partition, committed, |what| {
             self.acceptances.accepted(partition, what)
         })
     }
+}
+
+/// Has the logs of `wanted` say whether they still hold what was read of them.
+///
+/// # Errors
+///
+/// No broker can be asked.
+pub(super) async fn recognise(
+    cluster: &Arc<Cluster>,
+    topics: &mut BTreeMap<String, Topic>,
+    wanted: &[(String, i32)],
+    committed: &Position,
+) -> Result<(), String> {
+    let known = wanted
+        .iter()
+        .filter_map(|(name, number)| topics.get(name)?.known(name, *number, committed));
+    let known: Vec<Known> = known.collect();
+    if known.is_empty() {
+        return Ok(());
+    }
+    let cluster = Arc::clone(cluster);
+    let asked = known.clone();
+    let answers = tokio::task::spawn_blocking(move || cluster.compare(&asked));
+    let mut answers = answers.await.map_err(|error| error.to_string())??;
+    for known in known {
+        let (Some(topic), Some(answer)) = (
+            topics.get_mut(&known.topic),
+            answers.remove(&(known.topic.clone(), known.number)),
+        ) else {
+            continue;
+        };
+        let end = topic.extents.get(&known.number);
+        let short = end.is_some_and(|e| e.as_ref().is_ok_and(|e| e.end < known.next));
+        // What it lost were no records, and it is too short all the same.
+        let lost = Cut {
+            from: Some(known.mark.next),
+        };
+        let cut = answer.map(|cut| cut.or(short.then_some(lost)));
+        topic.cuts.insert(known.number, cut);
+    }
+    Ok(())
 }
 
 /// What the cluster says of `topics`. A topic that does not exist, or cannot be
@@ -242,7 +357,14 @@ pub(super) async fn look(
         let epoch = epochs.epoch_of(&topic, id, starts.as_ref()).await;
         match epoch.map_err(|error| error.to_string())? {
             Some(epoch) => {
-                out.insert(topic, Topic { id, epoch, extents });
+                let cuts = BTreeMap::new();
+                let seen = Topic {
+                    id,
+                    epoch,
+                    extents,
+                    cuts,
+                };
+                out.insert(topic, seen);
             }
             None => board.client_error(&format!(
                 "the new topic {topic} is not read before all of its partitions answer"
@@ -252,7 +374,12 @@ pub(super) async fn look(
     Ok(out)
 }
 
-fn judge(from: i64, extent: Extent, accepted: impl Fn(&Acceptable) -> bool) -> Verdict {
+fn judge(
+    from: i64,
+    extent: Extent,
+    cut: Option<Cut>,
+    accepted: impl Fn(&Acceptable) -> bool,
+) -> Verdict {
     if from < extent.start {
         let to = extent.start;
         return if accepted(&Acceptable::gap(from, to)) {
@@ -261,11 +388,18 @@ fn judge(from: i64, extent: Extent, accepted: impl Fn(&Acceptable) -> bool) -> V
             Verdict::Stop(StoppedReason::Gap { from, to })
         };
     }
-    if from > extent.end {
-        return Verdict::Stop(StoppedReason::Truncated {
-            committed: from,
-            end: extent.end,
-        });
+    if from > extent.end || cut.is_some() {
+        // What the log has let go of since cannot be read under any name.
+        let differs = cut.and_then(|cut| cut.from).map(|at| at.max(extent.start));
+        let accepted = differs.filter(|at| accepted(&Acceptable::truncated(*at, from)));
+        return match accepted {
+            Some(from) => Verdict::Renew { from },
+            None => Verdict::Stop(StoppedReason::Truncated {
+                committed: from,
+                end: extent.end,
+                from: differs,
+            }),
+        };
     }
     Verdict::Read(from)
 }
@@ -276,7 +410,7 @@ fn state(verdict: &Verdict) -> PartitionState {
             why: why.clone(),
             what_to_do: why.what_to_do(),
         },
-        Verdict::Read(_) | Verdict::Skip { .. } => PartitionState::Reading,
+        Verdict::Read(_) | Verdict::Skip { .. } | Verdict::Renew { .. } => PartitionState::Reading,
     }
 }
 

@@ -17,12 +17,16 @@ pub enum StoppedReason {
         /// The first that is there.
         to: i64,
     },
-    /// The log ends before what was already committed: it lost records.
+    /// The log lost records that were already read: it ends before what is
+    /// committed, or has grown past that again, with others.
     Truncated {
         /// The next offset that history expects.
         committed: i64,
         /// Where the log ends.
         end: i64,
+        /// The first offset at which the log differs from what was read, where
+        /// it can tell that.
+        from: Option<i64>,
     },
     /// A record is no event, and the topic's rule says to stop at such.
     BadRecord {
@@ -47,8 +51,11 @@ impl StoppedReason {
             Self::Gap { .. } => {
                 "if the records cannot be brought back, accept the gap: it leaves a row in quarantine, and reading goes on"
             }
-            Self::Truncated { .. } => {
-                "find out why the brokers lost records (unclean leader election?); make the topic anew, so that its offsets get a new name"
+            Self::Truncated { from: Some(_), .. } => {
+                "find out why the brokers lost records (unclean leader election, a lost disk?); history keeps what was read of them; accept it, and what the log holds now is read under a new name of the partition"
+            }
+            Self::Truncated { from: None, .. } => {
+                "find out why the brokers lost records (unclean leader election, a lost disk?); make the topic anew, so that its offsets get a new name"
             }
             Self::BadRecord { .. } => {
                 "look at the record; accept it to have it quarantined and go on, or set on_bad_record to quarantine"
@@ -64,7 +71,10 @@ impl StoppedReason {
         match self {
             Self::Gap { from, to } => Some(Acceptable::gap(*from, *to)),
             Self::BadRecord { offset, .. } => Some(Acceptable::bad_record(*offset)),
-            Self::Truncated { .. } | Self::Error { .. } => None,
+            Self::Truncated {
+                committed, from, ..
+            } => from.map(|from| Acceptable::truncated(from, *committed)),
+            Self::Error { .. } => None,
         }
     }
 }
@@ -73,11 +83,11 @@ impl StoppedReason {
 /// since, nor whatever will stop the partition some day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Acceptable {
-    /// `gap` or `bad_record`.
+    /// `gap`, `truncated` or `bad_record`.
     pub reason: &'static str,
     /// The offset at which the partition stopped.
     pub offset: i64,
-    /// The first offset after a gap.
+    /// The first offset after a gap, or after what was read of a log that lost it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<i64>,
 }
@@ -89,6 +99,15 @@ impl Acceptable {
             reason: "gap",
             offset: from,
             to: Some(to),
+        }
+    }
+
+    /// The log has lost the records `from..committed`, which were read.
+    pub fn truncated(from: i64, committed: i64) -> Self {
+        Self {
+            reason: "truncated",
+            offset: from,
+            to: Some(committed),
         }
     }
 

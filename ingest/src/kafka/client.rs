@@ -8,9 +8,11 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
+use rdkafka::{ClientConfig, ClientContext, Offset, Statistics, TopicPartitionList};
 
 use super::board::KafkaBoard;
+use super::compare::{self, Answers, Known};
+use super::options::KafkaOptions;
 use super::topic_id::{TopicId, topic_ids};
 use super::topics::Rules;
 
@@ -56,6 +58,8 @@ pub(super) type GroupConsumer = BaseConsumer<Context>;
 /// the runtime.
 pub(super) struct Cluster {
     client: BaseConsumer<Context>,
+    /// How a client is made that compares logs with what was read of them.
+    comparing: ClientConfig,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -77,8 +81,17 @@ pub(super) struct Extent {
 pub(super) type Extents = BTreeMap<i32, Result<Extent, String>>;
 
 impl Cluster {
-    pub(super) fn new(client: BaseConsumer<Context>) -> Self {
-        Self { client }
+    pub(super) fn new(client: BaseConsumer<Context>, options: &KafkaOptions) -> Self {
+        Self {
+            client,
+            comparing: options.comparing_config(),
+        }
+    }
+
+    /// See [`compare`](compare::compare).
+    pub(super) fn compare(&self, known: &[Known]) -> Result<Answers, String> {
+        let context = Context::clone(self.client.context());
+        compare::compare(&self.comparing, context, known)
     }
 
     /// Serves the client's own queue: errors and log lines.

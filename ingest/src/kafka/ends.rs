@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cairn_schemas::{Partition, Position};
 
-use super::begin::{Topic, look};
+use super::begin::{Topic, look, recognise};
 use super::board::{KafkaBoard, StoppedReason};
 use super::client::{Cluster, Context};
 use super::epochs::{Epochs, topic_of};
@@ -44,7 +44,7 @@ impl KafkaEnds {
         let admin = admin
             .map_err(|error: rdkafka::error::KafkaError| OpenError::Client(error.to_string()))?;
         Ok(Self {
-            cluster: Arc::new(Cluster::new(admin)),
+            cluster: Arc::new(Cluster::new(admin, options)),
             epochs,
             rules,
             board,
@@ -69,7 +69,7 @@ impl KafkaEnds {
                     .as_ref()
                     .map_err(|error| format!("kafka: partition {number} of {name}: {error}"))?;
                 let partition = Partition {
-                    source: topic.epoch.source(&name),
+                    source: topic.epoch.source(&name, *number),
                     number: *number,
                 };
                 end.advance(&partition, extent.end);
@@ -78,7 +78,7 @@ impl KafkaEnds {
         Ok(end)
     }
 
-    /// Why `partition`, of which history has what lies below `committed`, is not
+    /// Why `partition`, with history at `committed` as a whole, is not
     /// read, for a process that does not own it: a gap, or a log that lost its
     /// end. `None` where the log says nothing against it.
     ///
@@ -92,9 +92,11 @@ impl KafkaEnds {
     ) -> Result<Option<StoppedReason>, String> {
         let (name, _) = topic_of(&partition.source);
         let asked = BTreeSet::from([name.to_owned()]);
-        let topics = look(&self.cluster, self.epochs.as_ref(), &self.board, asked).await?;
+        let mut topics = look(&self.cluster, self.epochs.as_ref(), &self.board, asked).await?;
+        let asked = [(name.to_owned(), partition.number)];
+        recognise(&self.cluster, &mut topics, &asked, committed).await?;
         let topic = topics.get(name);
-        let topic = topic.filter(|t| t.epoch.source(name) == partition.source);
+        let topic = topic.filter(|t| t.epoch.source(name, partition.number) == partition.source);
         Ok(topic.and_then(|t| t.stop_of(partition, committed)))
     }
 

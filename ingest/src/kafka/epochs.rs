@@ -18,16 +18,40 @@ pub struct Epoch {
     /// Where each partition's log began when this id was first seen. A
     /// partition that is not named came later, and began at 0.
     pub starts: BTreeMap<i32, i64>,
+    /// Partitions whose logs lost their ends and gave the same offsets to other
+    /// records: those have a number of their own since.
+    pub renewed: BTreeMap<i32, Renewed>,
+}
+
+/// One partition's later life, in a topic that lives on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renewed {
+    /// Counted on with those of the whole topic.
+    pub number: u32,
+    /// The first offset that is of this life.
+    pub start: i64,
 }
 
 impl Epoch {
-    /// The source's name: `topic`, and `topic@n` from the second life on.
-    /// No topic's name has an `@`.
-    pub fn source(&self, topic: &str) -> String {
-        match self.number {
+    /// The name of the source of `partition`: `topic`, and `topic@n` from the
+    /// second life on. No topic's name has an `@`.
+    pub fn source(&self, topic: &str, partition: i32) -> String {
+        match self.number_of(partition) {
             0 | 1 => topic.to_owned(),
             n => format!("{topic}@{n}"),
         }
+    }
+
+    /// The number of `partition`'s life.
+    pub fn number_of(&self, partition: i32) -> u32 {
+        let renewed = self.renewed.get(&partition);
+        renewed.map_or(self.number, |renewed| renewed.number)
+    }
+
+    /// Where `partition`'s life began, where that is known.
+    pub fn start_of(&self, partition: i32) -> Option<i64> {
+        let renewed = self.renewed.get(&partition).map(|renewed| renewed.start);
+        renewed.or_else(|| self.starts.get(&partition).copied())
     }
 }
 
@@ -65,11 +89,36 @@ pub trait Epochs: Send + Sync + std::fmt::Debug {
         id: TopicId,
         starts: Option<&BTreeMap<i32, i64>>,
     ) -> Result<Option<Epoch>, EpochsError>;
+
+    /// Begins another life of one partition of the topic whose id is `id`, which
+    /// `epoch_of` knows: from `start` on. Nothing is done where its life is not
+    /// `number` any more: another process was faster.
+    ///
+    /// # Errors
+    ///
+    /// Where that cannot be read or written now. The caller tries again.
+    async fn renew(
+        &self,
+        topic: &str,
+        id: TopicId,
+        partition: i32,
+        number: u32,
+        start: i64,
+    ) -> Result<(), EpochsError>;
 }
 
 /// Epochs in memory, for tests.
 #[derive(Debug, Default)]
 pub struct MemoryEpochs(Mutex<BTreeMap<String, Vec<(TopicId, Epoch)>>>);
+
+/// The number after those of all `lives`.
+fn next(lives: &[(TopicId, Epoch)]) -> u32 {
+    let numbers = lives.iter().flat_map(|(_, epoch)| {
+        let renewed = epoch.renewed.values().map(|renewed| renewed.number);
+        renewed.chain([epoch.number])
+    });
+    numbers.max().unwrap_or(0).saturating_add(1)
+}
 
 #[async_trait]
 impl Epochs for MemoryEpochs {
@@ -88,13 +137,35 @@ impl Epochs for MemoryEpochs {
             return Ok(None);
         };
         let epoch = Epoch {
-            number: u32::try_from(lives.len())
-                .unwrap_or(u32::MAX)
-                .saturating_add(1),
+            number: next(lives),
             starts: starts.clone(),
+            renewed: BTreeMap::new(),
         };
         lives.push((id, epoch.clone()));
         Ok(Some(epoch))
+    }
+
+    async fn renew(
+        &self,
+        topic: &str,
+        id: TopicId,
+        partition: i32,
+        number: u32,
+        start: i64,
+    ) -> Result<(), EpochsError> {
+        let mut known = self.0.lock();
+        let lives = known.entry(topic.to_owned()).or_default();
+        let renewed = Renewed {
+            number: next(lives),
+            start,
+        };
+        let life = lives.iter_mut().find(|(known, _)| *known == id);
+        if let Some((_, epoch)) = life
+            && epoch.number_of(partition) == number
+        {
+            epoch.renewed.insert(partition, renewed);
+        }
+        Ok(())
     }
 }
 
@@ -132,9 +203,34 @@ mod tests {
         let again = of(1, Some(&none)).await.unwrap().unwrap();
         assert_eq!(again, first, "the starts of the first sight stay");
         assert_eq!(of(2, None).await.unwrap(), Some(second.clone()));
-        assert_eq!(first.source("a"), "a");
-        assert_eq!(second.source("a"), "a@2");
+        assert_eq!(first.source("a", 0), "a");
+        assert_eq!(second.source("a", 0), "a@2");
         assert_eq!(topic_of("a@2"), ("a", 2));
         assert_eq!(topic_of("a"), ("a", 1));
+    }
+
+    #[tokio::test]
+    async fn one_partition_gets_another_life_once() {
+        let epochs = MemoryEpochs::default();
+        let starts = BTreeMap::from([(0, 7), (1, 9)]);
+        let of = |id| epochs.epoch_of("a", TopicId(id), Some(&starts));
+        of(1).await.unwrap();
+        // The second comes too late, and says the same.
+        for _ in 0..2 {
+            epochs.renew("a", TopicId(1), 0, 1, 40).await.unwrap();
+        }
+        let epoch = of(1).await.unwrap().unwrap();
+        let sources = [epoch.source("a", 0), epoch.source("a", 1)];
+        assert_eq!(sources, ["a@2", "a"]);
+        assert_eq!((epoch.start_of(0), epoch.start_of(1)), (Some(40), Some(9)));
+        // Again, and then the whole topic: no number is given twice.
+        epochs.renew("a", TopicId(1), 0, 2, 50).await.unwrap();
+        let epoch = of(1).await.unwrap().unwrap();
+        assert_eq!(
+            (epoch.source("a", 0), epoch.start_of(0)),
+            ("a@3".to_owned(), Some(50))
+        );
+        let fresh = of(2).await.unwrap().unwrap();
+        assert_eq!(fresh.source("a", 0), "a@4");
     }
 }

@@ -353,6 +353,19 @@ impl KafkaOptions {
         config
     }
 
+    /// For a consumer that compares logs with what was read of them: it reads one
+    /// record of each, or learns that there is none, and ends.
+    pub(super) fn comparing_config(&self) -> ClientConfig {
+        let mut config = self.consumer_config();
+        config
+            .remove("group.instance.id")
+            .set("statistics.interval.ms", "0")
+            .set("queued.min.messages", "1")
+            .set("fetch.message.max.bytes", "65536")
+            .set("fetch.wait.max.ms", "20");
+        config
+    }
+
     /// For what the doors write.
     pub(super) fn producer_config(&self) -> ClientConfig {
         let mut config = self.base();

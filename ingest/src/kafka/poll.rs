@@ -15,10 +15,11 @@ use tokio::time::Instant;
 use super::board::{Acceptable, KafkaBoard, StoppedReason};
 use super::client::log_line;
 use super::epochs::Acceptances;
-use super::raw::{Event, EventQueue, Message};
+use super::raw::{Event, EventQueue, Message, Place, places};
 use super::record::{self, Limits};
 use super::shared::{Shared, Stopped};
 use super::track::{Batch, Command, Halted, Plan, Track};
+use crate::source::Mark;
 
 /// How long the group waits for the pipeline to commit before partitions are
 /// given up anyway.
@@ -144,12 +145,12 @@ impl Poller {
     /// Assigns with the offsets in the list itself. A seek afterwards may come
     /// after the first records.
     fn start(&mut self, plan: Plan) -> Result<(), String> {
-        let mut list = TopicPartitionList::with_capacity(plan.tracks.len());
-        for (topic, track) in &plan.tracks {
-            list.add_partition(topic, track.partition.number)
-                .set_offset(Offset::Offset(track.next))
-                .map_err(|error| error.to_string())?;
-        }
+        let list = places(plan.tracks.iter().map(|(topic, track)| Place {
+            topic,
+            partition: track.partition.number,
+            offset: Offset::Offset(track.next),
+            epoch: track.epoch,
+        }))?;
         // An assignment of nothing has to be taken too: librdkafka waits for that
         // before it goes along with the next change, and the whole group for it.
         if self.given {
@@ -365,7 +366,8 @@ impl Poller {
             return self.stop(message.topic, message.partition, why);
         }
         let next = message.offset + 1;
-        self.batch.add(track, next, envelope, records);
+        let mark = message.epoch.map(|epoch| Mark { next, epoch });
+        self.batch.add(track, next, envelope, records, mark);
         let time = message.timestamp.map(|ms| Micros(ms.saturating_mul(1000)));
         track.time = time.or(track.time);
     }
@@ -384,7 +386,7 @@ impl Poller {
         let rule = track.rule.as_deref();
         let fresh = || Arc::new(record::topic_envelope(topic, rule, self.batch.now));
         let envelope = Arc::clone(track.envelope.get_or_insert_with(fresh));
-        self.batch.add(track, offset, envelope, Vec::new());
+        self.batch.add(track, offset, envelope, Vec::new(), None);
     }
 
     fn fault(

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::begin::look;
 use super::board::KafkaBoard;
 use super::client::{Cluster, Context};
-use super::epochs::Epochs;
+use super::epochs::{Epoch, Epochs};
 use super::options::{KafkaOptions, MAX_MESSAGE, OptionsError};
 use super::record::ENVELOPE_HEADER;
 use super::source::OpenError;
@@ -50,7 +50,7 @@ impl std::fmt::Debug for KafkaProducer {
 
 #[derive(Clone, Debug)]
 struct Known {
-    source: String,
+    epoch: Epoch,
     partitions: i32,
     at: Instant,
 }
@@ -108,7 +108,7 @@ impl KafkaProducer {
         let producer = options.producer_config().create_with_context(context);
         Ok(Self {
             producer: producer.map_err(failed)?,
-            cluster: Arc::new(Cluster::new(admin.map_err(failed)?)),
+            cluster: Arc::new(Cluster::new(admin.map_err(failed)?, options)),
             epochs,
             board,
             topic: Arc::from(topic),
@@ -216,7 +216,7 @@ impl KafkaProducer {
                 Ok(delivery) => match delivery.await {
                     Ok(Ok(at)) => {
                         let partition = Partition {
-                            source: known.source.clone(),
+                            source: known.epoch.source(&self.topic, at.partition),
                             number: at.partition,
                         };
                         Ok((partition, at.offset))
@@ -267,8 +267,8 @@ impl KafkaProducer {
             .remove(&*self.topic)
             .ok_or_else(|| format!("kafka: there is no topic {}", self.topic))?;
         let fresh = Known {
-            source: topic.epoch.source(&self.topic),
             partitions: i32::try_from(topic.extents.len()).unwrap_or(i32::MAX),
+            epoch: topic.epoch,
             at: Instant::now(),
         };
         *known = Some(fresh.clone());

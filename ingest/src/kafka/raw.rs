@@ -8,7 +8,7 @@
 //! pointer leaves the module.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use std::time::Duration;
 use rdkafka::bindings as rd;
 use rdkafka::consumer::Consumer;
 use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::GroupConsumer;
 
@@ -82,6 +83,50 @@ impl Drop for Polled {
     }
 }
 
+/// A place in a log, and the leader epoch of the record before it, where that is
+/// known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'p> {
+    pub(super) topic: &'p str,
+    pub(super) partition: i32,
+    pub(super) offset: Offset,
+    pub(super) epoch: Option<i32>,
+}
+
+/// A list of `places` for librdkafka, with the epochs, which rdkafka's own list
+/// does not take.
+///
+/// # Errors
+///
+/// An offset that is none.
+pub(super) fn places<'p>(
+    places: impl Iterator<Item = Place<'p>>,
+) -> Result<TopicPartitionList, String> {
+    let mut list = TopicPartitionList::new();
+    for place in places {
+        list.add_partition(place.topic, place.partition)
+            .set_offset(place.offset)
+            .map_err(|error| error.to_string())?;
+        if let Some(epoch) = place.epoch
+            && let Ok(topic) = CString::new(place.topic)
+        {
+            // SAFETY: the list is ours, and not used by others meanwhile; the
+            // element belongs to it and was just added.
+            unsafe {
+                let element = rd::rd_kafka_topic_partition_list_find(
+                    list.ptr(),
+                    topic.as_ptr(),
+                    place.partition,
+                );
+                if !element.is_null() {
+                    rd::rd_kafka_topic_partition_set_leader_epoch(element, epoch);
+                }
+            }
+        }
+    }
+    Ok(list)
+}
+
 /// What an event says.
 #[derive(Debug)]
 pub(super) enum Event<'e> {
@@ -127,7 +172,9 @@ pub(super) struct Message<'e> {
     pub(super) topic: &'e str,
     pub(super) partition: i32,
     pub(super) offset: i64,
-    /// Milliseconds since the epoch.
+    /// The epoch of the leader that took it; brokers before 0.11 tell none.
+    pub(super) epoch: Option<i32>,
+    /// Milliseconds since 1970.
     pub(super) timestamp: Option<i64>,
     pub(super) key: Option<&'e [u8]>,
     pub(super) value: Option<&'e [u8]>,
@@ -208,10 +255,12 @@ unsafe fn message<'e>(message: *const rd::rd_kafka_message_t) -> Option<Event<'e
             });
         }
         let timestamp = rd::rd_kafka_message_timestamp(message, ptr::null_mut());
+        let epoch = rd::rd_kafka_message_leader_epoch(message);
         Some(Event::Message(Message {
             topic,
             partition: raw.partition,
             offset: raw.offset,
+            epoch: (epoch >= 0).then_some(epoch),
             timestamp: (timestamp >= 0).then_some(timestamp),
             key: slice(raw.key, raw.key_len),
             value: slice(raw.payload, raw.len),

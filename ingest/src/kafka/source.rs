@@ -112,7 +112,7 @@ impl KafkaSource {
         };
         let failed = |error: rdkafka::error::KafkaError| OpenError::Client(error.to_string());
         let admin = options.admin_config().create_with_context(context.clone());
-        let cluster = Arc::new(Cluster::new(admin.map_err(failed)?));
+        let cluster = Arc::new(Cluster::new(admin.map_err(failed)?, options));
         let consumer = options.consumer_config().create_with_context(context);
         let consumer: Arc<GroupConsumer> = Arc::new(consumer.map_err(failed)?);
         let queue = EventQueue::new(Arc::clone(&consumer))
@@ -200,7 +200,7 @@ impl Source for KafkaSource {
     async fn begin(&mut self, committed: &Position) -> Result<BTreeSet<Partition>, SourceError> {
         let Halted { round, group } = self.halt().await?;
         let names: BTreeSet<String> = group.iter().map(|(topic, _)| topic.clone()).collect();
-        let topics = match self.planner.topics(names).await {
+        let topics = match self.planner.look(names, &group, committed).await {
             Ok(topics) => topics,
             Err(error) => {
                 // Later, and then with history's newest position.

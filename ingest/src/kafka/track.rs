@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::shared::Stopped;
 use super::topic_id::TopicId;
 use super::topics::TopicRule;
-use crate::source::{Received, Record};
+use crate::source::{Mark, Received, Record};
 
 /// What `begin` asks of the poller.
 pub(super) enum Command {
@@ -53,6 +53,10 @@ pub(super) struct Track {
     pub(super) next: i64,
     /// `None`: the intake topic.
     pub(super) rule: Option<Arc<TopicRule>>,
+    /// The leader epoch of the record before `next`, where that is known: it is
+    /// told in the assignment, so that librdkafka asks each new leader whether
+    /// it has that record.
+    pub(super) epoch: Option<i32>,
     /// Nothing more is read of it.
     pub(super) halted: bool,
     /// The envelope of this batch.
@@ -69,6 +73,7 @@ impl Track {
             partition,
             next,
             rule,
+            epoch: None,
             halted: false,
             envelope: None,
             open: None,
@@ -95,12 +100,14 @@ impl Batch {
         next: i64,
         envelope: Arc<Envelope>,
         records: Vec<Record>,
+        mark: Option<Mark>,
     ) {
         self.bytes += records.iter().map(|r| r.bytes.len() + 64).sum::<usize>();
         let open = track.open.and_then(|index| self.received.get_mut(index));
         match open {
             Some(open) if records.is_empty() || open.envelope == envelope => {
                 open.next = next;
+                open.mark = mark.or(open.mark);
                 open.records.extend(records);
             }
             _ => {
@@ -111,6 +118,7 @@ impl Batch {
                     next,
                     envelope,
                     records,
+                    mark,
                 });
             }
         }

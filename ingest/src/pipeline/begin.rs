@@ -75,9 +75,8 @@ impl Pipeline {
         self.open_since = None;
         (self.again, self.conflicts) = (false, 0);
         self.backoff = Duration::ZERO;
-        let at = at.of_records();
         let owned = self.source.begin(&at).await?;
-        self.boards.begin(&owned, &at);
+        self.boards.begin(&owned, &at.of_records());
         self.history.own(owned);
         Ok(true)
     }

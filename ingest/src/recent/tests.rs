@@ -21,6 +21,7 @@ fn stretch(first: i64, next: i64) -> Stretch {
         rows,
         quarantined,
         bytes: 100,
+        mark: None,
     }
 }
 

@@ -155,6 +155,7 @@ impl MemorySource {
                 next: *at,
                 envelope: Arc::clone(envelope),
                 records,
+                mark: None,
             }]));
         }
         None

@@ -212,6 +212,7 @@ async fn a_log_that_ends_before_history_is_not_read() {
                 == Some(StoppedReason::Truncated {
                     committed: 9,
                     end: 7,
+                    from: None,
                 })
         })
         .await;

@@ -228,6 +228,9 @@ impl History {
                 return false;
             }
             position.advance(&received.partition, received.next);
+            if let Some(mark) = received.mark {
+                mark.note(&mut position, &received.partition);
+            }
         }
         self.position = position;
         for received in open {

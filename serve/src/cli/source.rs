@@ -27,7 +27,7 @@ enum SourceCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Let a stopped partition go on, over records that are gone or a bad one
+    /// Let a stopped partition go on, over records that are gone, or a bad one
     Accept {
         /// The partition: SOURCE/NUMBER, as `cairn source list` shows it
         #[arg(value_name = "PARTITION")]
@@ -35,7 +35,7 @@ enum SourceCommand {
         /// The offset at which it stopped, as `cairn source list` shows it
         #[arg(value_name = "OFFSET")]
         offset: i64,
-        /// The first offset after the gap: refused if the gap has grown since
+        /// The first offset after what is gone: refused if that has changed since
         #[arg(long, value_name = "OFFSET")]
         to: Option<i64>,
     },
@@ -65,9 +65,14 @@ pub(super) async fn run(args: SourceArgs, out: &mut Out) -> Outcome {
             let answer = client.call(Method::POST, &path, Some(&body)).await?;
             let accepted: Value = answer.json()?;
             let on = accepted["to"].as_i64().unwrap_or(offset);
-            out.note(&format!(
-                "{partition} goes on from {on}; what is missing stands in the table quarantine"
-            ));
+            out.note(&match accepted["reason"].as_str() {
+                Some("truncated") => format!(
+                    "{partition} ends at {on}; what its log holds from {offset} on is read under a new name"
+                ),
+                _ => format!(
+                    "{partition} goes on from {on}; what is missing stands in the table quarantine"
+                ),
+            });
         }
     }
     Ok(Exit::Done)

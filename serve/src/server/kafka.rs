@@ -1,7 +1,7 @@
 //! Kafka as the server sees it: made from the settings, with what it has to be
 //! told by the control documents, watched for partitions that stop.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use async_trait::async_trait;
 use cairn_ingest::decode::DecodeLimits;
 use cairn_ingest::deliver::LogEnd;
 use cairn_ingest::kafka::{
-    Acceptances, DialectHint, Epoch, Epochs, EpochsError, KafkaDeps, KafkaEnds, KafkaHandle,
-    KafkaOptions, KafkaProducer, KafkaSecurity, KafkaSource, Mechanism, OnBadRecord,
-    PartitionState, PartitionStatus, Protocol, Secret, StoppedReason, TopicId, TopicRule,
+    Acceptances, DialectHint, Epochs, KafkaDeps, KafkaEnds, KafkaHandle, KafkaOptions,
+    KafkaProducer, KafkaSecurity, KafkaSource, Mechanism, OnBadRecord, PartitionState,
+    PartitionStatus, Protocol, Secret, StoppedReason, TopicRule,
 };
 use cairn_ingest::receive::ReceiveLimits;
 use cairn_ingest::source::both::Joined;
 use cairn_ingest::source::{EmbeddedSource, Source};
-use cairn_schemas::control::{ControlKind, Principal, TopicLife};
+use cairn_schemas::control::Principal;
 use cairn_schemas::{Clock, Partition, Position};
-use cairn_store::control::{ControlError, ControlStore};
+use cairn_store::control::ControlStore;
 use cairn_store::log::EmbeddedLog;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -29,8 +29,10 @@ use super::trails::EmbeddedEnd;
 use crate::config::{self, Role, Settings};
 
 mod accepted;
+mod lives;
 
 pub use accepted::Accepted;
+use lives::Lives;
 
 /// What the server holds of Kafka.
 #[derive(Debug)]
@@ -230,64 +232,6 @@ fn options(settings: &config::Kafka) -> KafkaOptions {
     }
 }
 
-/// The lives of topics, as control documents: every process gives a topic's
-/// offsets the same name.
-#[derive(Debug)]
-struct Lives {
-    control: ControlStore,
-    clock: Arc<dyn Clock>,
-}
-
-#[async_trait]
-impl Epochs for Lives {
-    async fn epoch_of(
-        &self,
-        topic: &str,
-        id: TopicId,
-        starts: Option<&BTreeMap<i32, i64>>,
-    ) -> Result<Option<Epoch>, EpochsError> {
-        let topic_id = format!("{:032x}", id.0);
-        let failed = |error: ControlError| EpochsError(error.to_string());
-        loop {
-            let mut known: BTreeMap<String, Vec<TopicLife>> = self
-                .control
-                .load(ControlKind::Topic)
-                .await
-                .map_err(failed)?;
-            let lives = known.remove(topic).unwrap_or_default();
-            if let Some(life) = lives.iter().find(|l| l.topic_id == topic_id) {
-                return Ok(Some(epoch(life)));
-            }
-            let Some(starts) = starts else {
-                return Ok(None);
-            };
-            let life = TopicLife {
-                version: lives.len() as u64 + 1,
-                at: self.clock.now(),
-                topic: topic.to_owned(),
-                topic_id: topic_id.clone(),
-                starts: starts.clone(),
-            };
-            let put = self
-                .control
-                .put(ControlKind::Topic, topic, life.version, &life);
-            match put.await {
-                Ok(()) => return Ok(Some(epoch(&life))),
-                // Another process met it at the same time: what it wrote counts.
-                Err(ControlError::Conflict { .. }) => {}
-                Err(error) => return Err(failed(error)),
-            }
-        }
-    }
-}
-
-fn epoch(life: &TopicLife) -> Epoch {
-    Epoch {
-        number: u32::try_from(life.version).unwrap_or(u32::MAX),
-        starts: life.starts.clone(),
-    }
-}
-
 /// The name of a partition, as status and commands have it: `source/number`.
 pub fn partition_of(status: &PartitionStatus) -> Partition {
     Partition {
@@ -303,8 +247,15 @@ pub fn told_of(reason: &StoppedReason) -> String {
             "the records at the offsets {from} to {} were gone before they were read",
             to - 1
         ),
-        StoppedReason::Truncated { committed, end } => format!(
+        StoppedReason::Truncated { committed, end, .. } if end < committed => format!(
             "the log ends at {end}, and records up to {} were read from it",
+            committed - 1
+        ),
+        StoppedReason::Truncated {
+            committed, from, ..
+        } => format!(
+            "the log lost records that were read and has grown again: from {} to {} it holds others, or none",
+            from.map_or_else(|| "an unknown offset".to_owned(), |from| from.to_string()),
             committed - 1
         ),
         StoppedReason::BadRecord {

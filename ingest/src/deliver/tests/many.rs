@@ -236,6 +236,7 @@ impl Process {
                 next: first + events.len() as i64,
                 envelope: Arc::clone(&envelope),
                 records: records.collect(),
+                mark: None,
             };
             let judge = self.judge.as_mut().unwrap();
             for judged in judge.judge(vec![received]).unwrap() {

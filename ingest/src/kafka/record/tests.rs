@@ -7,6 +7,7 @@ fn message<'m>(value: Option<&'m [u8]>) -> Message<'m> {
         topic: "t",
         partition: 0,
         offset: 7,
+        epoch: Some(1),
         timestamp: None,
         key: None,
         value,

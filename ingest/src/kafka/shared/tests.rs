@@ -29,6 +29,7 @@ fn received(first: i64, bytes: usize) -> Received {
             refusal: None,
             origin: None,
         }],
+        mark: None,
     }
 }
 

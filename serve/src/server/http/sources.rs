@@ -78,7 +78,9 @@ async fn acceptable(app: &App, kafka: &Kafka, wanted: &Accept) -> Result<Accepta
     const LOOK: &str =
         "nothing was accepted: `cairn source list` shows what is stopped, and at what";
     let partition = &wanted.partition;
-    let stop = kafka.stop_of(partition, &app.history.committed()).await;
+    let stop = kafka
+        .stop_of(partition, &app.history.table().position())
+        .await;
     let (stop, own) = stop.map_err(ApiError::unavailable)?;
     let Some(stop) = stop else {
         let text = match own {

@@ -214,6 +214,7 @@ impl MemorySource {
                     account: None,
                 }),
                 records: records.collect(),
+                mark: None,
             };
             self.at.insert(number, next);
             return Some(received);
