@@ -61,6 +61,7 @@ def compared(whole, alone, asks, told, which):
             wrong.append(f"[{kind}] {sql}\n  {one}\n  {other}")
         elif leak := leaks(str(one), sql, which):
             wrong.append(f"[{kind}] {sql} tells {leak}")
+    print(f"{len(asks)} attacks, {answered} answered, {len(wrong)} differences")
     assert not wrong, "\n".join(wrong)
     assert answered > len(asks) // 5, "hardly any attack is answered at all"
 
@@ -269,11 +270,15 @@ def test_the_delivery_layout_holds_what_that_of_a_server_of_ones_own_would(whole
         if sql.lower().startswith(("select", "with")):
             asks.append((kind, "SELECT account_id, region, event_time, dialect, raw FROM history "
                                f"WHERE (SELECT count(*) FROM ({sql}) attack) % 2 = 0"))
-    wrong = []
+    wrong, answered = [], 0
     for kind, sql in asks:
         one, other = (by_export(s, s.auditor, {"sql": sql, "format": "actiontrail"}) for s in (whole, alone))
+        answered += one[0] == "done"
         if one != other:
             wrong.append(f"[{kind}] {sql}\n  {one}\n  {other}")
+        elif leak := leaks(str(one), sql, "auditor"):
+            wrong.append(f"[{kind}] {sql} tells {leak}")
+    print(f"{len(asks)} attacks, {answered} answered, {len(wrong)} differences")
     assert not wrong, "\n".join(wrong)
 
 
