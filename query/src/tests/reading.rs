@@ -267,3 +267,26 @@ async fn a_trail_that_is_not_told_of_shows_own_rows_to_who_knows_its_name() {
         assert!(!hint.contains("trails."), "{sql}: {hint}");
     }
 }
+
+/// Found by chance: see the setting of the engine that it is about.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_greatest_of_a_column_beside_the_least_of_an_expression() {
+    let full = organization(&[A, B, C]).await;
+    for (sql, expected) in [
+        (
+            "SELECT min(coalesce(resource_name, event_id)), max(log_offset) FROM history",
+            "id-0|1196",
+        ),
+        (
+            "SELECT min(log_offset), max(log_offset % 1000) FROM history WHERE log_offset >= 4",
+            "4|996",
+        ),
+        (
+            "SELECT max(ingest_time) > min(event_time), min(lower(event_id)) FROM history",
+            "true|id-0",
+        ),
+    ] {
+        let told = rows(&full.engine, &auditor(&[A]), sql).await.unwrap();
+        assert_eq!(told, [expected], "{sql}");
+    }
+}
