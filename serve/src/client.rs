@@ -198,6 +198,25 @@ impl Client {
         self.send(request).await
     }
 
+    /// The rows of a query that nobody waited for; they stream as an answer does.
+    pub async fn results(
+        &self,
+        id: &str,
+        offset: Option<u64>,
+        limit: Option<u64>,
+        accept: &str,
+    ) -> Result<Response, ClientError> {
+        let page: Vec<(&str, u64)> = [("offset", offset), ("limit", limit)]
+            .into_iter()
+            .filter_map(|(name, n)| Some((name, n?)))
+            .collect();
+        let request = self
+            .request(Method::GET, &["v1", "queries", id, "results"])
+            .query(&page)
+            .header(ACCEPT, accept);
+        self.send(request).await
+    }
+
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {

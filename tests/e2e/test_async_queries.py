@@ -1,9 +1,12 @@
 """Queries that nobody waits for: started, asked after, their rows fetched, and whose they are."""
 
 import io
+import json
+import re
 import time
 
 import pyarrow.ipc
+import pyarrow.parquet
 import pytest
 
 from cairn import SENT, Cairn, event
@@ -131,3 +134,54 @@ def test_nobody_takes_all_places(cairn):
     assert cairn.one(f"SELECT count(*) FROM history WHERE {SENT}", token=other) == 200
     for id_ in started:
         cairn.http("DELETE", f"/v1/queries/{id_}", check=204)
+
+
+def test_the_command_line_starts_shows_fetches_and_ends_queries(cairn, tmp_path):
+    auditor = cairn.token("auditor", [MINE])
+    begun = cairn.cli("sql", "--detach", IDS, token=auditor)
+    id_ = begun.out.strip()
+    assert len(id_) == 32 and f"cairn job results {id_} --wait" in begun.err
+    expected = [f"e-{n:04}" for n in range(0, 400, 2)]
+    waited = cairn.cli("job", "results", id_, "--wait", "--format", "csv", token=auditor).out.splitlines()
+    assert waited == ["event_id", *expected]
+    page = cairn.cli("job", "results", id_, "--offset", 150, "--limit", 20, "--format", "ndjson", token=auditor).out
+    assert [json.loads(line)["event_id"] for line in page.splitlines()] == expected[150:170]
+    table = cairn.cli("job", "results", id_, "--limit", 3, token=auditor)
+    assert "e-0004" in table.out and "e-0006" not in table.out and "3 rows" in table.err
+    file = tmp_path / "rows.parquet"
+    cairn.cli("job", "results", id_, "--out", file, token=auditor)
+    assert pyarrow.parquet.read_table(file).column("event_id").to_pylist() == expected
+    # What there is of it.
+    shown = cairn.cli("job", "show", id_, token=auditor).out
+    assert re.search(r"^state +done$", shown, re.M) and re.search(r"^rows +200$", shown, re.M), shown
+    assert cairn.cli_json("job", "show", id_, token=auditor)["state"] == "done"
+    listed = cairn.cli("job", "list", token=auditor).out
+    assert id_ in listed and "done" in listed
+    assert [q["id"] for q in cairn.cli_json("job", "list", token=auditor)["queries"]] == [id_]
+    # To nobody else.
+    assert cairn.cli_json("job", "list")["queries"] == []
+    for command in (["show", id_], ["results", id_], ["cancel", id_]):
+        assert "there is no query" in cairn.cli("job", *command, codes=(1,)).err
+    # And away with it.
+    assert "removed" in cairn.cli("job", "cancel", id_, token=auditor).err
+    assert cairn.cli_json("job", "list", token=auditor)["queries"] == []
+
+
+def test_the_command_line_tells_what_went_wrong(cairn, tmp_path):
+    refused = cairn.cli("sql", "--detach", "SELECT event_name,\n  nothing FROM history", codes=(1,))
+    assert refused.out == "" and "2 |   nothing FROM history\n" in refused.err and "    ^" in refused.err, refused.err
+    begun = cairn.cli_json("sql", "--detach", "-", stdin="SELECT 1 / (log_offset - log_offset) FROM history")
+    assert begun["state"] == "running"
+    failed = cairn.cli("job", "results", begun["id"], "--wait", codes=(1,))
+    assert failed.out == "" and "is failed: division by zero" in failed.err and "hint: " in failed.err, failed.err
+    assert re.search(r"^error +division by zero$", cairn.cli("job", "show", begun["id"]).out, re.M)
+    file = tmp_path / "rows.csv"
+    gone = cairn.cli("job", "results", begun["id"], "--out", file, codes=(1,))
+    assert "the query has no results: it is failed" in gone.err and not file.exists()
+    running = cairn.cli("sql", "--detach", SLOW).out.strip()
+    assert "it is running" in cairn.cli("job", "results", running, codes=(1,)).err
+    assert "is ended" in cairn.cli("job", "cancel", running).err
+    assert ended(cairn, running)["state"] == "canceled"
+    # Where nobody waits there is no form and no file to write.
+    cairn.cli("sql", "--detach", "--format", "csv", "SELECT 1", codes=(2,))
+    cairn.cli("sql", "--json", "SELECT 1", codes=(2,))

@@ -8,6 +8,7 @@ mod admin;
 mod connect;
 mod export;
 mod ingest;
+mod job;
 mod ops;
 pub mod output;
 mod query;
@@ -126,6 +127,8 @@ pub enum Command {
     Ingest(ingest::IngestArgs),
     /// Ask a question in SQL
     Sql(sql::SqlArgs),
+    /// Look after the queries that nobody waits for (cairn sql --detach), and get their rows
+    Job(job::JobArgs),
     /// Hand rows or events over as files with a manifest, and check such files
     Export(Box<export::ExportArgs>),
     /// Ask the questions that come with Cairn, and keep your own
@@ -178,6 +181,7 @@ pub async fn run(command: Command, out: &mut Out) -> Outcome {
         Command::Serve(args) => serve::run(*args).await,
         Command::Ingest(args) => ingest::run(args, out).await,
         Command::Sql(args) => sql::run(args, out).await,
+        Command::Job(args) => job::run(args, out).await,
         Command::Export(args) => export::run(*args, out).await,
         Command::Query(args) => query::run(args, out).await,
         Command::Trail(args) => trail::run(args, out).await,

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use self::part_file::PartFile;
 use super::connect::ConnectArgs;
 use super::output::{Out, Pager, visible};
-use super::{Exit, Failure, Outcome};
+use super::{Exit, Failure, Outcome, job};
 use crate::client::{ApiError, Client, ClientError};
 
 /// The form of an answer.
@@ -57,6 +57,12 @@ pub struct SqlArgs {
     /// One SELECT; - or nothing reads it from standard input
     #[arg(value_name = "QUERY")]
     query: Option<String>,
+    /// Start the query and print its id, and don't wait: `cairn job` has the rest
+    #[arg(long, conflicts_with_all = ["format", "out", "timing"])]
+    detach: bool,
+    /// With --detach, print the server's answer as JSON
+    #[arg(long, requires = "detach")]
+    json: bool,
     #[command(flatten)]
     answer: AnswerArgs,
     #[command(flatten)]
@@ -126,6 +132,17 @@ pub(super) enum Asked {
     Statement(String),
     /// A saved query, with the values of its parameters.
     Saved(QueryName, Value),
+    /// The rows of a query that nobody waited for, by its id.
+    Kept(String, Page),
+}
+
+/// Which of the rows that are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Page {
+    /// So many are left out.
+    pub(super) offset: Option<u64>,
+    /// So many at most.
+    pub(super) limit: Option<u64>,
 }
 
 /// Runs the command.
@@ -133,6 +150,9 @@ pub(super) async fn run(args: SqlArgs, out: &mut Out) -> Outcome {
     args.answer.check(out)?;
     let query = read_query(args.query.as_deref())?;
     let client = args.connect.client()?;
+    if args.detach {
+        return job::start(&client, &query, args.json, out).await;
+    }
     answered(&args.answer, &client, &Asked::Statement(query), out).await
 }
 
@@ -213,12 +233,14 @@ async fn ask(
     let (response, query) = match asked {
         Asked::Statement(query) => (client.sql(query, accept).await, query.as_str()),
         Asked::Saved(name, values) => (client.saved(name, values, accept).await, ""),
+        Asked::Kept(id, page) => (
+            client.results(id, page.offset, page.limit, accept).await,
+            "",
+        ),
     };
     let response = match response {
         Ok(response) => response,
-        Err(ClientError::Refused(error)) => {
-            return Err(Failure::Other(explain(query, &error)));
-        }
+        Err(ClientError::Refused(error)) => return Err(refused(query, &error)),
         Err(error) => return Err(error.into()),
     };
     if let Some(path) = &args.out {
@@ -254,6 +276,11 @@ async fn ask(
     let amount = stream::copy(response, format, shown, out).await?;
     out.flush()?;
     Ok(amount)
+}
+
+/// The failure of a question that the server refused.
+pub(super) fn refused(query: &str, error: &ApiError) -> Failure {
+    Failure::Other(explain(query, error))
 }
 
 /// The server's message, with the place in the question where it is known.

@@ -76,6 +76,8 @@ async fn sql(
     to: Option<&Path>,
 ) -> (Outcome, Captured, Captured) {
     let args = SqlArgs {
+        detach: false,
+        json: false,
         query: Some(query.to_owned()),
         answer: AnswerArgs {
             format,
@@ -163,6 +165,8 @@ async fn a_wrong_question_is_pointed_at() {
 #[tokio::test]
 async fn parquet_is_not_for_terminals() {
     let args = SqlArgs {
+        detach: false,
+        json: false,
         query: Some("SELECT good".to_owned()),
         answer: AnswerArgs {
             format: Some(Format::Parquet),

@@ -26,12 +26,12 @@ impl From<KeptError> for ApiError {
         match error {
             KeptError::NotFound(_) => Self::not_found(text),
             KeptError::Busy => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", text)
-                .hint("wait for one to end, or cancel it with DELETE /v1/queries/ID"),
+                .hint("wait for one to end, or end it: cairn job cancel ID, or DELETE /v1/queries/ID"),
             KeptError::NoRows("running") => {
-                Self::conflict("running", text).hint("GET /v1/queries/ID says when it is done")
+                Self::conflict("running", text).hint("cairn job show ID, or GET /v1/queries/ID, says when it is done")
             }
             KeptError::NoRows(_) => Self::new(StatusCode::GONE, "no_results", text)
-                .hint("GET /v1/queries/ID says why; start it again"),
+                .hint("cairn job show ID, or GET /v1/queries/ID, says why; start it again"),
             KeptError::Withdrawn => Self::new(StatusCode::FORBIDDEN, "access_withdrawn", text)
                 .hint("ask again: the answer will be over what the token may read now"),
             KeptError::Io(_) => Self::unavailable(text),
