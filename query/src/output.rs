@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringArray, UnionArray,
 };
-use arrow::compute::cast;
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion_functions_json::{JsonUnionEncoder, JsonUnionValue};
@@ -27,6 +27,9 @@ pub(crate) fn plain_type(data_type: &DataType) -> DataType {
         // can read; it comes out as the JSON text that it stands for.
         DataType::Utf8View | DataType::Union(..) => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,
+        // SQL knows no numbers without a sign: what row_number() gives would
+        // be a numeric, or a text, to whoever reads it.
+        DataType::UInt64 => DataType::Int64,
         DataType::List(f) => DataType::List(item(f)),
         DataType::LargeList(f) => DataType::LargeList(item(f)),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(item).collect::<Fields>()),
@@ -97,6 +100,10 @@ impl Output {
         batch: &RecordBatch,
     ) -> Result<RecordBatch, QueryError> {
         let inside = |e: ArrowError| {
+            if matches!(e, ArrowError::CastError(_)) {
+                return QueryError::invalid("a whole number is larger than bigint can hold")
+                    .with_hint("CAST it AS decimal(20, 0), or AS varchar");
+            }
             tracing::error!(error = %e, "query: rows cannot be put out");
             QueryError::internal("the rows cannot be put out; the server's log says more")
         };
@@ -133,7 +140,12 @@ impl Output {
 
 fn plain_array(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
     let Some(union) = array.as_any().downcast_ref::<UnionArray>() else {
-        return cast(array, to);
+        // What does not fit fails, and does not become null.
+        let options = CastOptions {
+            safe: false,
+            ..CastOptions::default()
+        };
+        return cast_with_options(array, to, &options);
     };
     let Some(json) = JsonUnionEncoder::from_union(union.clone()) else {
         return Err(ArrowError::NotYetImplemented(

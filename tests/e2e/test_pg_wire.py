@@ -339,6 +339,22 @@ def test_types_come_out_alike_in_text_and_binary(cairn):
     assert row["span"] == datetime.timedelta(days=1, hours=2)
 
 
+def test_numbers_without_a_sign_are_int8(cairn):
+    sql = f"""
+        SELECT row_number() OVER (ORDER BY event_id) AS row, rank() OVER (ORDER BY event_name) AS rank,
+               (SELECT approx_distinct(event_id) FROM history WHERE {SENT}) AS about,
+               array_length(make_array(1, 2)) AS length, CAST(7 AS BIGINT UNSIGNED) AS seven
+        FROM history WHERE {SENT} ORDER BY 1 LIMIT 3"""
+    with connect(cairn) as c:
+        for b in (False, True):
+            cursor = c.cursor(binary=b).execute(sql)
+            assert [d.type_code for d in cursor.description] == [20] * 5
+            rows = cursor.fetchall()
+            assert [row[0] for row in rows] == [1, 2, 3] and all(type(v) is int for row in rows for v in row)
+            with pytest.raises(psycopg.Error, match="larger than bigint"):
+                c.cursor(binary=b).execute("SELECT CAST('18446744073709551615' AS BIGINT UNSIGNED)")
+
+
 def test_every_column_of_history_can_be_read(cairn):
     with connect(cairn) as c:
         for b in (False, True):
