@@ -33,8 +33,7 @@ const JUMP: i64 = 30 * cairn_schemas::time::DAY;
 /// Batches that the index's own work rests after it failed.
 const REST: u32 = 64;
 
-/// The sender of Cairn's own events. Tokens' ids are hexadecimal: none is this.
-pub const OWN_SENDER: &str = "cairn";
+pub use cairn_schemas::control::OWN_SENDER;
 
 /// Why judging stopped for good.
 #[derive(Debug, thiserror::Error)]

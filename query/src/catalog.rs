@@ -12,14 +12,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use async_trait::async_trait;
 use cairn_schemas::TrailName;
 use cairn_schemas::columns::{EVENT_COLUMNS, QUARANTINE_COLUMNS, event_schema, quarantine_schema};
-use cairn_schemas::control::Principal;
+use cairn_schemas::control::{Principal, Role};
 use cairn_store::view::{TableName, TableVersion, Tables};
-use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
+use datafusion::catalog::TableProvider;
+use datafusion::common::internal_err;
 use datafusion::datasource::ViewTable;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::logical_expr::LogicalPlan;
 use parking_lot::Mutex;
 
@@ -28,7 +28,7 @@ use crate::error::QueryError;
 use crate::pg::known::{Relation, relations};
 use crate::pg::tables::{self, PgTable};
 use crate::pg::{Settings, information};
-use crate::scan::nullable;
+use crate::scan::{EventTable, nullable};
 use crate::scope::Scope;
 use crate::session::{Footers, Stores};
 use crate::system::SystemTable;
@@ -105,6 +105,11 @@ impl Entry {
             Kind::View(view) => Some(view.sql(at)),
             Kind::Events(_) | Kind::Information | Kind::Pg => None,
         }
+    }
+
+    /// Whether it is a view of what the principal did here.
+    pub(crate) fn is_of_own_acts(&self) -> bool {
+        matches!(&self.kind, Kind::System(table) if table.is_of_own_acts())
     }
 
     /// The sentence about one of its columns.
@@ -293,6 +298,27 @@ impl Names {
         self.provider(&entry, at).await
     }
 
+    /// The table as a view of what the principal did here finds it. An
+    /// administrator's shows what everybody did.
+    pub(crate) async fn own_acts(
+        &self,
+        schema: &str,
+        name: &str,
+    ) -> Result<Option<Arc<dyn TableProvider>>> {
+        let table = self.table(schema, name).await?;
+        if self.principal.role == Role::Admin {
+            return Ok(table);
+        }
+        let Some(table) = table else {
+            return Ok(None);
+        };
+        let Some(events) = table.downcast_ref::<EventTable>() else {
+            return internal_err!("a view of one's own acts is over events");
+        };
+        let own = Scope::Own(Arc::from(self.principal.id.as_str()));
+        Ok(Some(Arc::new(events.seen_by(own))))
+    }
+
     /// Makes the view `entry` stand for `plan`, which was made of its question
     /// with these very names.
     pub(crate) async fn define(
@@ -412,48 +438,4 @@ fn entries(known: Vec<TableName>, system: &[Arc<dyn SystemTable>]) -> Vec<Entry>
         });
     }
     all
-}
-
-/// [`Names`] as the engine looks names up.
-#[derive(Debug)]
-pub(crate) struct Catalog(pub(crate) Arc<Names>);
-
-impl CatalogProvider for Catalog {
-    fn schema_names(&self) -> Vec<String> {
-        SCHEMAS.map(str::to_owned).to_vec()
-    }
-
-    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        let schema = SCHEMAS.into_iter().find(|s| *s == name)?;
-        Some(Arc::new(OneSchema {
-            names: Arc::clone(&self.0),
-            schema,
-        }))
-    }
-}
-
-#[derive(Debug)]
-struct OneSchema {
-    names: Arc<Names>,
-    schema: &'static str,
-}
-
-#[async_trait]
-impl SchemaProvider for OneSchema {
-    fn table_names(&self) -> Vec<String> {
-        self.names
-            .entries()
-            .iter()
-            .filter(|e| e.schema == self.schema)
-            .map(|e| e.name.clone())
-            .collect()
-    }
-
-    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
-        self.names.table(self.schema, name).await
-    }
-
-    fn table_exist(&self, name: &str) -> bool {
-        self.names.find(self.schema, name).is_some()
-    }
 }

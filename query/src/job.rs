@@ -8,6 +8,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use cairn_schemas::control::Principal;
 use chrono::{DateTime, Utc};
+use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::{SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
@@ -22,12 +23,14 @@ use crate::coop::{Until, stoppable};
 use crate::describe;
 use crate::engine::Shared;
 use crate::error::QueryError;
+use crate::exists;
 use crate::functions;
 use crate::gate::{self, Ask};
 use crate::meter::{Meter, metered};
 use crate::output::{Output, plain_schema};
 use crate::pg::rewrite::Naming;
 use crate::places::Place;
+use crate::planner;
 use crate::question::{self, Param, Prepared, Question};
 use crate::session::Stores;
 use crate::share::Share;
@@ -94,14 +97,14 @@ impl Job {
             }
             Ask::Plan(statement) => {
                 let mut session = self.session(&names, stores)?;
-                let (logical, wanted) = null_plan(&mut session, &names, statement).await?;
+                let (logical, wanted) = self.null_plan(&mut session, &names, statement).await?;
                 parameters = wanted;
                 let physical = physical_plan(&session, &logical).await?;
                 describe::plans(&logical, physical.as_ref())?.schema()
             }
             Ask::Rows(statement) => {
                 let mut session = self.session(&names, stores)?;
-                let (logical, wanted) = null_plan(&mut session, &names, statement).await?;
+                let (logical, wanted) = self.null_plan(&mut session, &names, statement).await?;
                 parameters = wanted;
                 plain_schema(logical.schema().as_arrow())
             }
@@ -154,13 +157,17 @@ impl Job {
             }
             Ask::Plan(statement) => {
                 let mut session = self.session(&names, stores)?;
-                let logical = bound_plan(&mut session, &names, statement, params).await?;
+                let logical = self
+                    .bound_plan(&mut session, &names, statement, params)
+                    .await?;
                 let physical = physical_plan(&session, &logical).await?;
                 describe::plans(&logical, physical.as_ref())?
             }
             Ask::Rows(statement) => {
                 let mut session = self.session(&names, stores)?;
-                let logical = bound_plan(&mut session, &names, statement, params).await?;
+                let logical = self
+                    .bound_plan(&mut session, &names, statement, params)
+                    .await?;
                 let planning = |e| QueryError::planning(&e);
                 let meter = Meter::new(&session.runtime_env().memory_pool, limits.threads);
                 let logical = metered(logical, &meter).map_err(planning)?;
@@ -236,70 +243,106 @@ fn spilled_by(plan: &dyn ExecutionPlan) -> u64 {
     own + below.map(|p| spilled_by(p.as_ref())).sum::<u64>()
 }
 
-/// The plan of a statement with the values of its parameters.
-async fn bound_plan(
-    session: &mut SessionState,
-    names: &Names,
-    statement: Statement,
-    params: &[Param],
-) -> Result<LogicalPlan, QueryError> {
-    let plan = open_plan(session, names, statement).await?;
-    finished(session, question::bind(plan, params)?)
-}
+/// From text to plan.
+impl Job {
+    /// The plan of a statement with the values of its parameters.
+    async fn bound_plan(
+        &self,
+        session: &mut SessionState,
+        names: &Arc<Names>,
+        statement: Statement,
+        params: &[Param],
+    ) -> Result<LogicalPlan, QueryError> {
+        let plan = self.open_plan(session, names, statement).await?;
+        finished(session, question::bind(plan, params)?)
+    }
 
-/// The plan of a statement with nulls for its parameters, and their types.
-async fn null_plan(
-    session: &mut SessionState,
-    names: &Names,
-    statement: Statement,
-) -> Result<(LogicalPlan, Vec<Option<DataType>>), QueryError> {
-    let plan = open_plan(session, names, statement).await?;
-    let wanted = question::parameters(&plan)?;
-    let plan = question::bind(plan, &question::nulls(&wanted))?;
-    Ok((finished(session, plan)?, wanted))
-}
+    /// The plan of a statement with nulls for its parameters, and their types.
+    async fn null_plan(
+        &self,
+        session: &mut SessionState,
+        names: &Arc<Names>,
+        statement: Statement,
+    ) -> Result<(LogicalPlan, Vec<Option<DataType>>), QueryError> {
+        let plan = self.open_plan(session, names, statement).await?;
+        let wanted = question::parameters(&plan)?;
+        let plan = question::bind(plan, &question::nulls(&wanted))?;
+        Ok((finished(session, plan)?, wanted))
+    }
 
-/// From text to a plan, whose parameters are still open.
-async fn open_plan(
-    session: &SessionState,
-    names: &Names,
-    statement: Statement,
-) -> Result<LogicalPlan, QueryError> {
-    let planning = |e| QueryError::planning(&e);
-    for reference in session
-        .resolve_table_references(&statement)
-        .map_err(planning)?
-    {
-        match describe::find(names, &reference) {
-            Ok(entry) => {
-                let (_, at) = asof::split(reference.table());
-                let at = at.map(|(text, _)| text);
-                if let Some(sql) = entry.view_sql(at) {
-                    let plan = view_plan(session, &sql).await?;
-                    names.define(entry, at, plan).await?;
+    /// The plan of a statement whose parameters are still open.
+    async fn open_plan(
+        &self,
+        session: &SessionState,
+        names: &Arc<Names>,
+        statement: Statement,
+    ) -> Result<LogicalPlan, QueryError> {
+        let planning = |e| QueryError::planning(&e);
+        for reference in session
+            .resolve_table_references(&statement)
+            .map_err(planning)?
+        {
+            match describe::find(names, &reference) {
+                Ok(entry) => {
+                    let (_, at) = asof::split(reference.table());
+                    let at = at.map(|(text, _)| text);
+                    if let Some(sql) = entry.view_sql(at) {
+                        let own = entry.is_of_own_acts();
+                        let plan = self.view_plan(session, names, &sql, own).await?;
+                        names.define(entry, at, plan).await?;
+                    }
                 }
-            }
-            // The words are those for a table that is not there at all, and
-            // are kept for that.
-            Err(error) => {
-                let schema = reference.schema().unwrap_or(names.default_schema());
-                let own = reference.catalog().is_none_or(|c| c == CATALOG);
-                let table = match own {
-                    true => names.table(schema, reference.table()).await,
-                    false => Ok(None),
-                };
-                if table.map_err(planning)?.is_none() {
-                    return Err(error);
+                // The words are those for a table that is not there at all, and
+                // are kept for that.
+                Err(error) => {
+                    let schema = reference.schema().unwrap_or(names.default_schema());
+                    let own = reference.catalog().is_none_or(|c| c == CATALOG);
+                    let table = match own {
+                        true => names.table(schema, reference.table()).await,
+                        false => Ok(None),
+                    };
+                    if table.map_err(planning)?.is_none() {
+                        return Err(error);
+                    }
                 }
             }
         }
+        self.plan(session, names, statement, false).await
     }
-    session.statement_to_plan(statement).await.map_err(planning)
+
+    /// What a view stands for. It is verified as part of the plan that it comes
+    /// into, not here.
+    async fn view_plan(
+        &self,
+        session: &SessionState,
+        names: &Arc<Names>,
+        sql: &str,
+        own: bool,
+    ) -> Result<LogicalPlan, QueryError> {
+        let Ask::Rows(statement) = gate::parse(sql, usize::MAX, Naming::Own)? else {
+            return Err(QueryError::internal("a view is not a question for rows"));
+        };
+        self.plan(session, names, statement, own).await
+    }
+
+    async fn plan(
+        &self,
+        session: &SessionState,
+        names: &Arc<Names>,
+        statement: Statement,
+        own: bool,
+    ) -> Result<LogicalPlan, QueryError> {
+        let functions = self.shared.sessions.functions();
+        let plan = planner::plan(session, functions, names, statement, own).await;
+        plan.map_err(|e| QueryError::planning(&e))
+    }
 }
 
 /// The plan, optimised, once it is seen to do nothing but read. Sets the
 /// session to batches that suit it.
 fn finished(session: &mut SessionState, logical: LogicalPlan) -> Result<LogicalPlan, QueryError> {
+    let aliases = &session.execution_props().alias_generator;
+    let logical = exists::as_values(logical, aliases).map_err(|e| QueryError::planning(&e))?;
     gate::verify(&logical)?;
     let optimized = session
         .optimize(&logical)
@@ -309,22 +352,12 @@ fn finished(session: &mut SessionState, logical: LogicalPlan) -> Result<LogicalP
         MemoryLimit::Finite(bytes) => bytes,
         _ => usize::MAX,
     };
+    // In place: all settings would be copied for the sake of one.
     let config = session.config_mut();
     let rows = calls.batch_rows(config.target_partitions(), memory);
-    *config = config.clone().with_batch_size(rows);
+    config.options_mut().execution.batch_size =
+        ConfigNonZeroUsize::try_new(rows).map_err(|e| QueryError::planning(&e))?;
     Ok(optimized)
-}
-
-/// What a view stands for. It is verified as part of the plan that it comes
-/// into, not here.
-async fn view_plan(session: &SessionState, sql: &str) -> Result<LogicalPlan, QueryError> {
-    let Ask::Rows(statement) = gate::parse(sql, usize::MAX, Naming::Own)? else {
-        return Err(QueryError::internal("a view is not a question for rows"));
-    };
-    session
-        .statement_to_plan(statement)
-        .await
-        .map_err(|e| QueryError::planning(&e))
 }
 
 async fn physical_plan(

@@ -10,9 +10,10 @@
 //! 4. [`scan`] and [`scope`]: the files and the fresh rows, and the account
 //!    filter that nothing of the user's gets below, but plain comparisons
 //!    ([`plain`]) that only choose what to read
-//! 5. [`engine`], [`places`] and [`job`]: threads, memory, time and places of its own, so that a query
+//! 5. [`planner`]: the statement's plan, of those names and of the functions that all share
+//! 6. [`engine`], [`places`] and [`job`]: threads, memory, time and places of its own, so that a query
 //!    can neither starve intake nor outlive its deadline
-//! 6. [`error`]: what went wrong, without a value of anybody's data
+//! 7. [`error`]: what went wrong, without a value of anybody's data
 
 mod asof;
 mod catalog;
@@ -21,6 +22,7 @@ mod describe;
 mod dialect;
 mod engine;
 mod error;
+mod exists;
 mod functions;
 mod gate;
 mod idiom;
@@ -31,6 +33,7 @@ mod output;
 pub mod pg;
 mod places;
 mod plain;
+mod planner;
 mod prune;
 mod question;
 mod scan;

@@ -28,8 +28,8 @@ use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{Column, in_list, lit};
+use datafusion::physical_expr::{PhysicalExpr, conjunction_opt};
 use datafusion::physical_expr_common::sort_expr::PhysicalSortExpr;
 use datafusion::physical_plan::ExecutionPlan;
 
@@ -38,14 +38,11 @@ use crate::plain;
 use crate::prune::{may_meet, prune};
 use crate::scope::{Scope, ScopeExec};
 
-/// The column that decides who may see a row.
-pub(crate) const ACCOUNT: &str = "account_id";
-
 /// Files above this many bytes are worth reading in more than one part.
 const SPLIT_ABOVE: u64 = 8 << 20;
 
 /// A table of events, bound to a snapshot and to the accounts of a principal.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct EventTable {
     name: String,
     snapshot: TableSnapshot,
@@ -126,6 +123,14 @@ impl EventTable {
             scope,
             footers,
             past,
+        }
+    }
+
+    /// The same rows as another scope shows them.
+    pub(crate) fn seen_by(&self, scope: Scope) -> Self {
+        Self {
+            scope,
+            ..self.clone()
         }
     }
 
@@ -229,15 +234,15 @@ impl EventTable {
     }
 
     fn scope_predicate(&self, schema: &Schema) -> Result<Option<Arc<dyn PhysicalExpr>>> {
-        let Scope::Only(accounts) = &self.scope else {
-            return Ok(None);
-        };
-        let column = Arc::new(Column::new_with_schema(ACCOUNT, schema)?);
-        let list = accounts
-            .iter()
-            .map(|a| lit(ScalarValue::Utf8View(Some(a.to_string()))))
-            .collect();
-        Ok(Some(in_list(column, list, &false, schema)?))
+        let wanted = self.scope.wanted().into_iter().map(|(name, values)| {
+            let column = Arc::new(Column::new_with_schema(name, schema)?);
+            let list = values
+                .into_iter()
+                .map(|v| lit(ScalarValue::Utf8View(Some(v.to_owned()))))
+                .collect();
+            in_list(column, list, &false, schema)
+        });
+        Ok(conjunction_opt(wanted.collect::<Result<Vec<_>>>()?))
     }
 
     /// One group for each of the query's threads. The groups are only where
@@ -388,10 +393,12 @@ impl TableProvider for EventTable {
             None => (Arc::clone(&self.schema), self.readable.as_ref().clone()),
         };
         let mut columns: Vec<FieldRef> = read.fields().iter().map(Arc::clone).collect();
-        // The account comes last where nobody asked for it, so that the places
-        // of the others are the same below and above the filter.
-        if matches!(self.scope, Scope::Only(_)) && output.index_of(ACCOUNT).is_err() {
-            columns.push(Arc::new(self.schema.field_with_name(ACCOUNT)?.clone()));
+        // What decides whose a row is comes last where nobody asked for it, so
+        // that the places of the others are the same below and above the filter.
+        for name in self.scope.columns() {
+            if columns.iter().all(|c| c.name() != name) {
+                columns.push(Arc::new(self.schema.field_with_name(name)?.clone()));
+            }
         }
         if self.past.is_some() {
             columns.extend(Past::more(&columns, &self.schema)?);

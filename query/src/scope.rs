@@ -23,7 +23,9 @@ pub(crate) use whose::Scope;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array,
+};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::SchemaRef;
 use cairn_schemas::columns::PARTITION_COLUMN;
@@ -49,7 +51,6 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::asof::Past;
 use crate::plain;
-use crate::scan::ACCOUNT;
 
 /// A scan of one table, seen through the accounts of a principal.
 #[derive(Clone, Debug)]
@@ -162,19 +163,27 @@ impl ScopeExec {
         Ok(batch)
     }
 
+    /// For each row of `batch` whether it may be seen; `None` when all may.
+    fn mask(&self, batch: &RecordBatch) -> Result<Option<BooleanArray>> {
+        let columns = self.scope.columns().iter();
+        let columns: Vec<&ArrayRef> = columns
+            .map(|name| Ok(batch.column(self.columns.index_of(name)?)))
+            .collect::<Result<_>>()?;
+        self.scope.mask(&columns)
+    }
+
     /// Exactly the rows of the scope.
     fn own_rows(&self, batch: RecordBatch) -> Result<RecordBatch> {
         if matches!(self.scope, Scope::All) {
             return Ok(batch);
         }
-        let at = self.columns.index_of(ACCOUNT)?;
-        let Some(mask) = self.scope.mask(batch.column(at))? else {
+        let Some(mask) = self.mask(&batch)? else {
             return Ok(batch);
         };
         let batch = filter_record_batch(&batch, &mask)?;
         // The last line of defence, should a kernel ever fail us: better no
         // answer than another's row.
-        if self.scope.mask(batch.column(at))?.is_some() {
+        if self.mask(&batch)?.is_some() {
             tracing::error!(table = %self.table, "query: a row of another account passed the account filter");
             return internal_err!("a row of another account passed the account filter");
         }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList};
 use datafusion::common::config::{ConfigOptions, Dialect};
 use datafusion::common::plan_err;
 use datafusion::error::Result;
@@ -22,12 +21,12 @@ use object_store::ObjectStore;
 use parking_lot::Mutex;
 use url::Url;
 
-use crate::catalog::{CATALOG, Catalog, Names, PUBLIC};
+use crate::catalog::{CATALOG, Names, PUBLIC};
 use crate::coop::YieldInJoins;
 use crate::functions;
 use crate::idiom::Beside;
 use crate::limits::{Limits, QueryPool};
-use crate::pg;
+use crate::planner::Functions;
 use crate::share::{Share, SharePool};
 
 /// How deep a statement may nest.
@@ -88,10 +87,16 @@ impl ObjectStoreRegistry for Stores {
     }
 }
 
-/// What all sessions share.
+/// The one function that the engine's optimizer looks up by its name, for
+/// DISTINCT ON.
+const FIRST: &str = "first_value";
+
+/// What all sessions share. Nothing in it tells of a principal.
 #[derive(Debug)]
 pub(crate) struct Sessions {
+    /// Without functions and without tables: [`crate::planner`] knows them.
     template: SessionState,
+    functions: Functions,
     memory: Arc<dyn MemoryPool>,
     per_query: usize,
     disk: Arc<DiskManager>,
@@ -113,8 +118,16 @@ impl Sessions {
             .with_physical_optimizer_rule(Arc::new(YieldInJoins))
             .build();
         datafusion_functions_json::register_all(&mut template)?;
+        let functions = Functions::of(&template);
+        let first = template.udaf(FIRST)?;
+        let mut bare = SessionStateBuilder::new_from_existing(template);
+        bare.scalar_functions().take();
+        bare.higher_order_functions().take();
+        bare.window_functions().take();
+        let template = bare.with_aggregate_functions(vec![first]).build();
         Ok(Self {
             template,
+            functions,
             memory: Arc::new(GreedyMemoryPool::new(limits.memory)),
             per_query: limits
                 .memory_per_query
@@ -124,29 +137,28 @@ impl Sessions {
         })
     }
 
+    /// The functions that are the same for everybody.
+    pub(crate) fn functions(&self) -> &Functions {
+        &self.functions
+    }
+
     /// A session for one statement of one principal, with `memory` at the most
     /// where the caller says so.
     pub(crate) fn session(
         &self,
-        names: &Arc<Names>,
+        names: &Names,
         stores: Arc<Stores>,
         share: &Arc<Share>,
         now: chrono::DateTime<chrono::Utc>,
         memory: Option<usize>,
     ) -> Result<SessionState> {
-        let catalogs = MemoryCatalogProviderList::new();
-        catalogs.register_catalog(CATALOG.to_owned(), Arc::new(Catalog(Arc::clone(names))));
         let mut props = ExecutionProps::new();
         props.query_execution_start_time = Some(now);
         let mut session = SessionStateBuilder::new_from_existing(self.template.clone())
             .with_session_id(String::new())
-            .with_catalog_list(Arc::new(catalogs))
             .with_runtime_env(self.runtime(stores, share, memory)?)
             .with_execution_props(props)
             .build();
-        for function in pg::functions::udfs(names) {
-            session.register_udf(function)?;
-        }
         let schema = names.default_schema();
         if schema != PUBLIC {
             session.config_mut().options_mut().catalog.default_schema = schema.to_owned();

@@ -36,6 +36,13 @@ pub trait SystemTable: Send + Sync + std::fmt::Debug {
         None
     }
 
+    /// Whether the view is of what Cairn recorded of the principal's own doing,
+    /// and of nothing else: an administrator's shows what everybody did, within
+    /// the administrator's accounts.
+    fn is_of_own_acts(&self) -> bool {
+        false
+    }
+
     /// Its rows, for this principal. A view is never asked for them.
     async fn rows(&self, _principal: &Principal) -> Result<Vec<RecordBatch>, QueryError> {
         Ok(vec![])

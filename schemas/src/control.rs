@@ -89,6 +89,9 @@ pub struct Organization {
 /// The account of Cairn's own events until an organization says otherwise.
 pub const DEFAULT_MANAGEMENT_ACCOUNT: &str = "000000000000";
 
+/// The sender of Cairn's own events. Tokens' ids are hexadecimal: none is this.
+pub const OWN_SENDER: &str = "cairn";
+
 /// One life of a Kafka topic, from its making to its deletion. A topic that was
 /// deleted and made again has another id, and its offsets begin anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -225,10 +225,13 @@ pub(crate) fn has(name: &str) -> bool {
     names().any(|n| n == name)
 }
 
-/// All of them, for the statement that `names` is of.
-pub(crate) fn udfs(names: &Arc<Names>) -> impl Iterator<Item = Arc<ScalarUDF>> {
-    let calls = FUNCTIONS.iter().map(|f| Call::udf(f, names));
-    calls.chain(Lists::NAMES.iter().map(|name| Lists::udf(name)))
+/// The one of that name, for the statement that `names` is of.
+pub(crate) fn udf(name: &str, names: &Arc<Names>) -> Option<Arc<ScalarUDF>> {
+    if let Some(function) = FUNCTIONS.iter().find(|f| f.name == name) {
+        return Some(Call::udf(function, names));
+    }
+    let list = Lists::NAMES.iter().find(|n| **n == name)?;
+    Some(Lists::udf(list))
 }
 
 fn arg<'a>(args: Args<'a>, i: usize) -> Option<&'a str> {

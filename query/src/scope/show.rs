@@ -32,6 +32,7 @@ impl DisplayAs for ScopeExec {
         }
         match &self.scope {
             Scope::All => write!(f, ", accounts=all")?,
+            Scope::Own(id) => write!(f, ", of={id}")?,
             Scope::Only(mine) => {
                 let mine: Vec<&str> = mine.iter().map(AccountId::as_str).collect();
                 write!(f, ", accounts=[{}]", mine.join(", "))?;

@@ -294,7 +294,9 @@ impl SystemTable for Commits {
 }
 
 /// The queries that were asked: a view over Cairn's own events in history, so
-/// that it is as durable and as scoped as they are.
+/// that it is as durable as they are. Whoever is no administrator sees what
+/// they asked themselves, whether they may read the account of these events
+/// or not.
 #[derive(Debug)]
 struct Queries;
 
@@ -310,7 +312,7 @@ impl SystemTable for Queries {
     }
 
     fn comment(&self) -> &str {
-        "Who asked what: Cairn's own Query events. They belong to the management account."
+        "What was asked: by yourself, or by everybody where an administrator asks."
     }
 
     fn schema(&self) -> SchemaRef {
@@ -333,5 +335,9 @@ impl SystemTable for Queries {
 
     fn view_sql(&self) -> Option<&str> {
         Some(QUERIES)
+    }
+
+    fn is_of_own_acts(&self) -> bool {
+        true
     }
 }
