@@ -21,7 +21,7 @@ use arrow::compute::kernels::concat_elements::concat_elements_utf8;
 use arrow::compute::kernels::length::length;
 use arrow::compute::{CastOptions, cast_with_options, concat};
 use arrow::datatypes::{DataType, FieldRef, Int64Type};
-use datafusion::common::{DFSchema, ScalarValue, internal_err, plan_err};
+use datafusion::common::{DFSchema, internal_err, plan_err};
 use datafusion::error::Result;
 use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -34,8 +34,8 @@ use datafusion::logical_expr::{
 
 pub(crate) use json::map_type;
 pub(crate) use lambda::{bounded, higher_order};
-pub(crate) use native::moment;
-pub(crate) use nested::lake_resource;
+pub(crate) use native::{arrays, moment, over_rows};
+pub(crate) use nested::{lake_resource, places};
 pub use reference::reference_page;
 
 use crate::error::{Exceeded, QueryError};
@@ -128,9 +128,9 @@ fn own() -> impl Iterator<Item = &'static native::Function> {
 
 /// Whether a function of that name takes lambdas.
 pub(crate) fn takes_lambda(name: &str) -> bool {
-    lambda::ALL
-        .iter()
-        .any(|(_, known, aliases, ..)| *known == name || aliases.contains(&name))
+    let known =
+        |(_, known, aliases, ..): &lambda::Described| *known == name || aliases.contains(&name);
+    name == lambda::REDUCE || lambda::ALL.iter().any(known)
 }
 
 /// Every scalar function on offer: the engine's, and in place of those of the
@@ -408,25 +408,14 @@ impl ScalarUDFImpl for Joined {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         Size::Sum.check(&args)?;
-        let constant = args
-            .args
-            .iter()
-            .all(|a| matches!(a, ColumnarValue::Scalar(_)));
-        let rows = if constant { 1 } else { args.number_rows };
-        let arrays = args
-            .args
-            .iter()
-            .map(|a| a.to_array(rows))
-            .collect::<Result<Vec<_>>>()?;
-        let texts: Option<Vec<&StringArray>> =
-            arrays.iter().map(|a| a.as_string_opt::<i32>()).collect();
-        let Some([left, right]) = texts.as_deref() else {
-            return internal_err!("|| takes two texts");
-        };
-        let joined: ArrayRef = Arc::new(concat_elements_utf8(left, right)?);
-        Ok(match constant {
-            true => ColumnarValue::Scalar(ScalarValue::try_from_array(&joined, 0)?),
-            false => ColumnarValue::Array(joined),
+        over_rows(&args, |rows, _| {
+            let arrays = arrays(&args, rows)?;
+            let texts: Option<Vec<&StringArray>> =
+                arrays.iter().map(|a| a.as_string_opt::<i32>()).collect();
+            let Some([left, right]) = texts.as_deref() else {
+                return internal_err!("|| takes two texts");
+            };
+            Ok(Arc::new(concat_elements_utf8(left, right)?))
         })
     }
 }

@@ -79,7 +79,8 @@ pub(crate) fn parse(sql: &str, max_sql: usize, naming: Naming) -> Result<Ask, Qu
             format!("the statement is longer than {max_sql} bytes"),
         ));
     }
-    let tokens = idiom::tokens(sql)?;
+    let (sql, search) = idiom::split(sql)?;
+    let tokens = idiom::tokens(&sql)?;
     count_links(&tokens)?;
     let mut statements = idiom::statements(tokens)?;
     let one = statements.pop_front();
@@ -91,7 +92,7 @@ pub(crate) fn parse(sql: &str, max_sql: usize, naming: Naming) -> Result<Ask, Qu
             "there is more than one statement: send them one by one",
         ));
     }
-    ask(statement, naming)
+    ask(statement, naming, search)
 }
 
 /// Chains nest in the parsed tree without a parenthesis in the text, and every
@@ -125,7 +126,11 @@ fn count_links(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
     Ok(())
 }
 
-fn ask(statement: Statement, naming: Naming) -> Result<Ask, QueryError> {
+fn ask(
+    statement: Statement,
+    naming: Naming,
+    search: Option<idiom::Search>,
+) -> Result<Ask, QueryError> {
     match statement {
         Statement::Explain(ExplainStatement { options, statement }) => {
             let plain = !options.analyze
@@ -139,13 +144,16 @@ fn ask(statement: Statement, naming: Naming) -> Result<Ask, QueryError> {
                     "EXPLAIN takes no options here: what they add tells of more than this query",
                 ));
             }
-            match ask(*statement, naming)? {
+            match ask(*statement, naming, None)? {
                 Ask::Rows(statement) => Ok(Ask::Plan(statement)),
                 _ => Err(QueryError::forbidden("EXPLAIN explains a query")),
             }
         }
         Statement::Statement(sql) => match *sql {
             Sql::Query(mut query) => {
+                if let Some(search) = search {
+                    search.narrow(&mut query)?;
+                }
                 rewrite(&mut query, naming);
                 idiom::rewrite(&mut query)?;
                 name_versions(&mut query)?;

@@ -392,19 +392,7 @@ const fn of_text(
     gives: fn(&[DataType]) -> Result<DataType>,
     makes: fn(&Call<'_>) -> Result<ArrayRef>,
 ) -> Function {
-    Function {
-        name,
-        aliases: &[],
-        group: Group::Json,
-        usage,
-        says,
-        least: takes.len(),
-        takes,
-        gives,
-        makes,
-        simpler: None,
-        before: None,
-    }
+    Function::new(Group::Json, name, usage, says, takes, gives, makes)
 }
 
 /// The functions of this group.

@@ -7,6 +7,7 @@
 //! what the values from outside the lambda take before they are repeated.
 
 mod lists;
+mod reduce;
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -27,6 +28,8 @@ use datafusion::logical_expr::{
 };
 
 use lists::{Lists, list_of, size_of};
+use reduce::Reduce;
+pub(crate) use reduce::{NAME as REDUCE, SAYS as REDUCE_SAYS, USAGE as REDUCE_USAGE};
 
 use super::{MADE, too_big};
 use crate::coop::Until;
@@ -112,6 +115,7 @@ pub(crate) fn higher_order() -> Vec<Arc<HigherOrderUDF>> {
                 bounds: None,
             }))
         })
+        .chain([reduce::udf()])
         .collect()
 }
 
@@ -128,17 +132,20 @@ pub(crate) fn bounded(
                     return Ok(Transformed::no(e));
                 };
                 let inner: &dyn std::any::Any = call.func.inner().as_ref();
-                let Some(lambda) = inner.downcast_ref::<Lambda>() else {
-                    return plan_err!("{} is not offered here", call.func.name());
+                let bounds = Bounds {
+                    until: Arc::clone(until),
+                    meter: Arc::clone(meter),
+                    call: meter.place(),
                 };
-                let func = HigherOrderUDF::new_from_impl(Lambda {
-                    bounds: Some(Bounds {
-                        until: Arc::clone(until),
-                        meter: Arc::clone(meter),
-                        call: meter.place(),
+                let lambda = inner.downcast_ref::<Lambda>();
+                let func = match (lambda, inner.downcast_ref::<Reduce>()) {
+                    (Some(lambda), _) => HigherOrderUDF::new_from_impl(Lambda {
+                        bounds: Some(bounds),
+                        ..lambda.clone()
                     }),
-                    ..lambda.clone()
-                });
+                    (_, Some(reduce)) => reduce.within(bounds),
+                    _ => return plan_err!("{} is not offered here", call.func.name()),
+                };
                 Ok(Transformed::yes(Expr::HigherOrderFunction(
                     HigherOrderFunction::new(Arc::new(func), call.args),
                 )))
@@ -154,6 +161,13 @@ struct Bounds {
     until: Arc<Until>,
     meter: Arc<Meter>,
     call: usize,
+}
+
+fn in_time(bounds: Option<&Bounds>) -> Result<()> {
+    match bounds {
+        Some(bounds) if bounds.until.over() => Err(too_late().into()),
+        _ => Ok(()),
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -297,13 +311,6 @@ fn item_of(list: &DataType) -> Result<FieldRef> {
 }
 
 impl Lambda {
-    fn in_time(&self) -> Result<()> {
-        match &self.bounds {
-            Some(bounds) if bounds.until.over() => Err(too_late().into()),
-            _ => Ok(()),
-        }
-    }
-
     /// What the lambda makes of every item of every row, in order.
     fn each(&self, lists: &Lists<'_>, lambda: &LambdaArgument) -> Result<Vec<ArrayRef>> {
         if self.bounds.is_none() && lists.all() > PLANNED {
@@ -319,7 +326,7 @@ impl Lambda {
             if rows.is_empty() {
                 return Ok(made);
             }
-            self.in_time()?;
+            in_time(self.bounds.as_ref())?;
             let (rows, items) = (UInt32Array::from(rows), UInt32Array::from(items));
             let values = take(lists.list.values(), &items, None)?;
             let given = || Ok(Arc::clone(&values));

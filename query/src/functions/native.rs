@@ -87,6 +87,33 @@ pub(crate) struct Function {
     pub(crate) before: Option<fn(&[Expr], &ScalarValue) -> PreimageResult>,
 }
 
+impl Function {
+    /// One that takes all its arguments, and has no other name.
+    pub(crate) const fn new(
+        group: Group,
+        name: &'static str,
+        usage: &'static str,
+        says: &'static str,
+        takes: &'static [Kind],
+        gives: fn(&[DataType]) -> Result<DataType>,
+        makes: fn(&Call<'_>) -> Result<ArrayRef>,
+    ) -> Self {
+        Self {
+            name,
+            aliases: &[],
+            group,
+            usage,
+            says,
+            least: takes.len(),
+            takes,
+            gives,
+            makes,
+            simpler: None,
+            before: None,
+        }
+    }
+}
+
 /// The type of moments.
 pub(crate) fn moment() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC")))
@@ -274,6 +301,28 @@ impl Call<'_> {
     }
 }
 
+/// Makes the result of a call: of one row where all arguments are constants,
+/// which is told as well, and the result is one then.
+pub(crate) fn over_rows(
+    args: &ScalarFunctionArgs,
+    make: impl FnOnce(usize, bool) -> Result<ArrayRef>,
+) -> Result<ColumnarValue> {
+    let constant = args
+        .args
+        .iter()
+        .all(|a| matches!(a, ColumnarValue::Scalar(_)));
+    let made = make(if constant { 1 } else { args.number_rows }, constant)?;
+    Ok(match constant {
+        true => ColumnarValue::Scalar(ScalarValue::try_from_array(&made, 0)?),
+        false => ColumnarValue::Array(made),
+    })
+}
+
+/// The arguments of a call, with a value for each of so many rows.
+pub(crate) fn arrays(args: &ScalarFunctionArgs, rows: usize) -> Result<Vec<ArrayRef>> {
+    args.args.iter().map(|a| a.to_array(rows)).collect()
+}
+
 /// A [`Function`] as the engine calls it.
 struct Native {
     function: &'static Function,
@@ -345,19 +394,12 @@ impl ScalarUDFImpl for Native {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let constant = args
-            .args
-            .iter()
-            .all(|a| matches!(a, ColumnarValue::Scalar(_)));
-        let call = Call {
-            rows: if constant { 1 } else { args.number_rows },
-            args: &args,
-            constant,
-        };
-        let made = (self.function.makes)(&call)?;
-        Ok(match constant {
-            true => ColumnarValue::Scalar(ScalarValue::try_from_array(&made, 0)?),
-            false => ColumnarValue::Array(made),
+        over_rows(&args, |rows, constant| {
+            (self.function.makes)(&Call {
+                args: &args,
+                rows,
+                constant,
+            })
         })
     }
 

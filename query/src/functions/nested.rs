@@ -14,8 +14,8 @@ use datafusion::error::Result;
 use datafusion::functions::string::contains as text_contains;
 use datafusion::functions_nested::array_has::array_has_udf;
 use datafusion::functions_nested::position::array_position_udf;
-use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::{Expr, ScalarUDF};
 
 use super::json;
 use super::native::{Call, Function, Group, Kind, gives_bool, gives_long, gives_texts, udf};
@@ -263,6 +263,45 @@ fn between(first: i32, end: i32, start: i64, length: i64) -> std::ops::Range<usi
     from as usize..to as usize
 }
 
+fn gives_places(_: &[DataType]) -> Result<DataType> {
+    Ok(DataType::new_list(DataType::Int64, true))
+}
+
+fn make_places(call: &Call<'_>) -> Result<ArrayRef> {
+    let lists: Vec<ArrayRef> = (0..call.len())
+        .map(|i| call.array(i))
+        .collect::<Result<_>>()?;
+    let length = |list: &ArrayRef, row: usize| {
+        let list = list.as_list_opt::<i32>().filter(|l| l.is_valid(row))?;
+        Some(i64::from(list.value_length(row)))
+    };
+    let mut made = ListBuilder::new(Int64Builder::new());
+    for row in 0..call.rows {
+        match lists.iter().filter_map(|list| length(list, row)).max() {
+            Some(most) => made.append_value((1..=most).map(Some)),
+            None => made.append_null(),
+        }
+    }
+    Ok(Arc::new(made.finish()))
+}
+
+/// From 1 to the length of the longest of some lists: what UNNEST … WITH
+/// ORDINALITY unnests beside them. No statement can say its name.
+pub(crate) fn places() -> Arc<ScalarUDF> {
+    static PLACES: Function = Function {
+        least: 1,
+        ..of_nested(
+            "places of",
+            "UNNEST(list, …) WITH ORDINALITY",
+            "",
+            &[Kind::List; 16],
+            gives_places,
+            make_places,
+        )
+    };
+    udf(&PLACES)
+}
+
 /// The fields of one resource in CloudTrail Lake.
 pub(crate) fn lake_resource() -> DataType {
     let fields = Fields::from(vec![
@@ -319,19 +358,7 @@ const fn of_nested(
     gives: fn(&[DataType]) -> Result<DataType>,
     makes: fn(&Call<'_>) -> Result<ArrayRef>,
 ) -> Function {
-    Function {
-        name,
-        aliases: &[],
-        group: Group::Nested,
-        usage,
-        says,
-        least: takes.len(),
-        takes,
-        gives,
-        makes,
-        simpler: None,
-        before: None,
-    }
+    Function::new(Group::Nested, name, usage, says, takes, gives, makes)
 }
 
 /// The functions of this group.

@@ -46,7 +46,7 @@ const REWRITTEN: &[Said] = &[
     ("`date(x)`", "The day of a moment or a text."),
     (
         "`UNNEST(list or map)`",
-        "In FROM, with CROSS JOIN, a comma, or LEFT JOIN … ON TRUE, also of columns of the tables before it: `FROM cloudtrail CROSS JOIN UNNEST(resources) AS r(accountId, type, arn)`.",
+        "In FROM, with CROSS JOIN, a comma, or LEFT JOIN … ON TRUE, also of columns of the tables before it: `FROM cloudtrail CROSS JOIN UNNEST(resources) AS r(accountId, type, arn)`. `WITH ORDINALITY` gives the places as a last column.",
     ),
 ];
 
@@ -95,6 +95,7 @@ pub fn reference_page() -> String {
             for (_, _, aliases, usage, says) in lambda::ALL {
                 line(&mut page, usage, says, aliases);
             }
+            line(&mut page, lambda::REDUCE_USAGE, lambda::REDUCE_SAYS, &[]);
             page.push_str("\nLambdas may ask of columns outside of them, and stand in one another three deep.\n");
         }
         if group == Group::Other {
@@ -105,7 +106,12 @@ pub fn reference_page() -> String {
     }
     page.push_str(
         "\n## Operators of JSON\n\n`json -> 'key'` and `json ->> 'key'` are a member as JSON and as text, with a number \
-         an item from 0; `json ? 'key'` is whether there is such a member.\n\n## The engine's own\n\n\
+         an item from 0; `json ? 'key'` is whether there is such a member.\n\n## A search before a bar\n\n\
+         `\"event.eventRW\": Write and not \"event.userIdentity.userName\": deploy* | SELECT count(1) AS n`, as in the log \
+         service: what stands before the bar chooses the events of the view `log` that the SELECT is asked of, and `FROM log` may be \
+         left out. A search is `*`, `key: value` or a bare word, which is looked for in the whole event, with `and` (which may be left \
+         out), `or`, `not` and parentheses; a value is found as `search_has` finds it. Comparisons (`key > 5`, `key in [1 5]`) belong into \
+         WHERE, and there is no limit of 100 rows. It chooses no files: give times in WHERE.\n\n## The engine's own\n\n\
          Also offered, as DataFusion documents them:\n\n",
     );
     let names: Vec<String> = engines().iter().map(|n| format!("`{n}`")).collect();

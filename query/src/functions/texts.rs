@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Builder, StringBuilder};
+use arrow::array::{ArrayRef, BooleanBuilder, Int64Builder, StringBuilder};
 use datafusion::error::Result;
 use regex::{Regex, RegexBuilder};
 use url::Url;
 
-use super::native::{Call, Function, Group, Kind, gives_long, gives_text};
+use super::native::{Call, Function, Group, Kind, gives_bool, gives_long, gives_text};
 use crate::error::QueryError;
 
 /// The largest program that a regular expression may become, in bytes.
@@ -117,19 +117,80 @@ const fn of_url(
     says: &'static str,
     makes: fn(&Call<'_>) -> Result<ArrayRef>,
 ) -> Function {
-    Function {
+    Function::new(
+        Group::Text,
         name,
-        aliases: &[],
-        group: Group::Text,
         usage,
         says,
-        least: 1,
-        takes: &[Kind::Text],
-        gives: gives_text,
+        &[Kind::Text],
+        gives_text,
         makes,
-        simpler: None,
-        before: None,
+    )
+}
+
+/// The longest term that is looked for, in bytes: what it takes grows with it.
+const TERM: usize = 256;
+
+/// What parts words from each other in the log service.
+fn parts(c: char) -> bool {
+    c.is_whitespace() || ", '\";=()[]{}?@&<>/:\\".contains(c)
+}
+
+/// Whether a word is like a pattern, in which `*` stands for anything and `?`
+/// for one letter.
+fn is_like(word: &str, pattern: &str) -> bool {
+    let same = |a: char, b: char| a == b || a.to_lowercase().eq(b.to_lowercase());
+    let (mut left, mut wanted) = (word.chars(), pattern.chars());
+    // Where the last star began to stand for something.
+    let mut star: Option<(std::str::Chars<'_>, std::str::Chars<'_>)> = None;
+    loop {
+        let mut next = left.clone();
+        match (wanted.next(), next.next()) {
+            (Some('*'), _) => {
+                star = Some((left.clone(), wanted.clone()));
+                continue;
+            }
+            (Some(w), Some(l)) if w == '?' || same(w, l) => {
+                left = next;
+                continue;
+            }
+            (None, None) => return true,
+            _ => {}
+        }
+        let Some((mut from, after)) = star.take() else {
+            return false;
+        };
+        if from.next().is_none() {
+            return false;
+        }
+        (left, wanted) = (from.clone(), after.clone());
+        star = Some((from, after));
     }
+}
+
+fn search_has(call: &Call<'_>) -> Result<ArrayRef> {
+    let (texts, terms) = (call.texts(0)?, call.texts(1)?);
+    let mut made = BooleanBuilder::new();
+    for row in 0..call.rows {
+        let (text, term) = (texts.at(row), terms.at(row).unwrap_or_default());
+        if term.len() > TERM && terms.one() {
+            let error = format!("a term that is searched for is longer than {TERM} bytes");
+            return Err(QueryError::invalid(error).into());
+        }
+        let wanted: Vec<&str> = term
+            .split(|c| c != '?' && parts(c))
+            .filter(|w| !w.is_empty())
+            .collect();
+        let words = text.unwrap_or_default().split(parts);
+        let words: Vec<&str> = words.filter(|w| !w.is_empty()).collect();
+        let found = !wanted.is_empty()
+            && term.len() <= TERM
+            && words
+                .windows(wanted.len())
+                .any(|some| some.iter().zip(&wanted).all(|(word, w)| is_like(word, w)));
+        made.append_value(found);
+    }
+    Ok(Arc::new(made.finish()))
 }
 
 /// The functions of this group.
@@ -185,6 +246,17 @@ pub(super) static ALL: &[Function] = &[
             "url_extract_parameter(url, name)",
             "The value of a parameter in the query of a URL.",
             parameter,
+        )
+    },
+    Function {
+        least: 2,
+        takes: &[Kind::Text, Kind::Text],
+        gives: gives_bool,
+        ..of_url(
+            "search_has",
+            "search_has(text, term)",
+            "Whether the text holds the word, or the words one after the other, without regard to case; `*` stands for anything within a word and `?` for one letter. Never null.",
+            search_has,
         )
     },
 ];

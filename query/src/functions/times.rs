@@ -320,19 +320,7 @@ const fn of_time(
     gives: fn(&[DataType]) -> Result<DataType>,
     makes: fn(&Call<'_>) -> Result<ArrayRef>,
 ) -> Function {
-    Function {
-        name,
-        aliases: &[],
-        group: Group::Time,
-        usage,
-        says,
-        least: takes.len(),
-        takes,
-        gives,
-        makes,
-        simpler: None,
-        before: None,
-    }
+    Function::new(Group::Time, name, usage, says, takes, gives, makes)
 }
 
 const fn part(

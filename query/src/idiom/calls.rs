@@ -82,15 +82,20 @@ pub(super) fn function(call: &mut Function) -> Result<Option<Expr>, QueryError> 
         return Ok(None);
     };
     match (name.as_str(), args.as_mut_slice()) {
-        (LAMBDA, [parameter, body]) => {
-            let Expr::Identifier(name) = &**parameter else {
-                return Err(QueryError::invalid("a lambda is written x -> expression"));
-            };
-            return Ok(Some(Expr::Lambda(LambdaFunction {
-                params: OneOrManyWithParens::One(LambdaFunctionParameter {
+        (LAMBDA, [parameters @ .., body]) if !parameters.is_empty() => {
+            let named = |parameter: &&mut Expr| match &**parameter {
+                Expr::Identifier(name) => Some(LambdaFunctionParameter {
                     name: name.clone(),
                     data_type: None,
                 }),
+                _ => None,
+            };
+            let names: Option<Vec<_>> = parameters.iter().map(named).collect();
+            let Some(names) = names else {
+                return Err(QueryError::invalid("a lambda is written x -> expression"));
+            };
+            return Ok(Some(Expr::Lambda(LambdaFunction {
+                params: OneOrManyWithParens::Many(names),
                 body: Box::new(taken(body)),
                 syntax: LambdaSyntax::Arrow,
             })));

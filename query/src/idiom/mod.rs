@@ -2,12 +2,14 @@
 //! and ActionTrail's log service take beyond it.
 //!
 //! A text becomes what the engine's own parser reads ([`mod@tokens`]), and what it
-//! read becomes what the engine's planner knows ([`mod@rewrite`], [`mod@unnest`]).
+//! read becomes what the engine's planner knows ([`mod@rewrite`], [`mod@unnest`]);
+//! a search before a bar becomes a table ([`mod@search`]).
 //! Nothing here looks at data, or knows whose question it is.
 
 mod calls;
 mod names;
 mod rewrite;
+mod search;
 mod tokens;
 mod unnest;
 
@@ -18,6 +20,7 @@ use datafusion::sql::sqlparser::tokenizer::{TokenWithSpan, Tokenizer};
 
 pub(crate) use names::skipped;
 pub(crate) use rewrite::rewrite;
+pub(crate) use search::{Search, split};
 pub(crate) use unnest::Beside;
 
 use crate::dialect::Auditors;

@@ -109,26 +109,30 @@ fn is_call(tokens: &[TokenWithSpan], at: usize) -> bool {
     }
 }
 
-/// Where the arrow is, if a lambda begins at `at`: after `x` or `(x)`.
+/// Where the arrow is, if a lambda begins at `at`: after `x`, `(x)` or `(s, x)`.
 fn arrow(tokens: &[TokenWithSpan], at: usize) -> Option<usize> {
     let token = |i: usize| tokens.get(i).map(|t| &t.token);
     let arrow = match (token(at)?, token(at + 1)?, token(at + 2)?) {
         (Token::Word(_), Token::Arrow, _) => at + 1,
         (Token::LParen, Token::Word(_), Token::RParen) => at + 3,
+        (Token::LParen, Token::Word(_), Token::Comma) => match (token(at + 3)?, token(at + 4)?) {
+            (Token::Word(_), Token::RParen) => at + 5,
+            _ => return None,
+        },
         _ => return None,
     };
     (token(arrow) == Some(&Token::Arrow)).then_some(arrow)
 }
 
-/// `λ(x,` in place of `x ->`.
-fn begin(made: &mut Vec<TokenWithSpan>, parameter: &[TokenWithSpan], span: Span) {
+/// `λ(x,` in place of `x ->`, and `λ(s, x,` in place of `(s, x) ->`.
+fn begin(made: &mut Vec<TokenWithSpan>, parameters: &[TokenWithSpan], span: Span) {
     made.push(word(LAMBDA, true, span));
     made.push(TokenWithSpan::new(Token::LParen, span));
-    let names = parameter
-        .iter()
-        .filter(|t| matches!(t.token, Token::Word(_)));
-    made.extend(names.cloned());
-    made.push(TokenWithSpan::new(Token::Comma, span));
+    for name in parameters {
+        if matches!(name.token, Token::Word(_)) {
+            made.extend([name.clone(), TokenWithSpan::new(Token::Comma, span)]);
+        }
+    }
 }
 
 /// `array(…)` or `map(…)` at `at` as one name, and what comes after it.

@@ -24,6 +24,8 @@ use datafusion::sql::sqlparser::ast::{
     Value,
 };
 
+use crate::functions::places;
+
 /// What stands beside an UNNEST that may ask of it, together with it: the
 /// planner of [`super::unnest`] looks for that.
 pub(super) fn beside(from: Vec<TableWithJoins>) -> Vec<TableWithJoins> {
@@ -101,7 +103,7 @@ impl RelationPlanner for Beside {
             alias,
         } = relation
         else {
-            return Ok(RelationPlanning::Original(Box::new(relation)));
+            return alone(relation, context);
         };
         let lateral = table_with_joins
             .joins
@@ -126,6 +128,33 @@ impl RelationPlanner for Beside {
             plan, alias,
         ))))
     }
+}
+
+/// UNNEST beside no table. The engine plans that too, but for the places.
+fn alone(
+    relation: TableFactor,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<RelationPlanning> {
+    let ordinal = matches!(
+        relation,
+        TableFactor::UNNEST {
+            with_ordinality: true,
+            ..
+        }
+    );
+    if !ordinal {
+        return Ok(RelationPlanning::Original(Box::new(relation)));
+    }
+    let join = Join {
+        relation,
+        global: false,
+        join_operator: JoinOperator::CrossJoin(JoinConstraint::None),
+    };
+    let row = LogicalPlanBuilder::empty(true).build()?;
+    let plan = with_items(row, join, context)?;
+    Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(
+        plan, None,
+    ))))
 }
 
 /// Whether rows without items stay.
@@ -160,12 +189,12 @@ fn with_items(
     let TableFactor::UNNEST {
         alias,
         array_exprs,
-        with_ordinality: false,
+        with_ordinality,
         with_offset: false,
         ..
     } = join.relation
     else {
-        return plan_err!("UNNEST … WITH ORDINALITY is not supported");
+        return plan_err!("UNNEST … WITH OFFSET is not supported: write WITH ORDINALITY");
     };
     let schema = Arc::clone(left.schema());
     let mut lists: Vec<Expr> = vec![];
@@ -184,8 +213,20 @@ fn with_items(
     let mut items = vec![];
     for (i, list) in lists.iter().enumerate() {
         let column = format!("unnest {i}");
-        let parts = parts(&column, &list.get_type(&*schema)?, lists.len(), &named, i);
+        let list_type = list.get_type(&*schema)?;
+        let parts = parts(&column, &list_type, lists.len(), &named, with_ordinality, i);
         items.push(Items { column, parts });
+    }
+    if with_ordinality {
+        let column = format!("unnest {}", lists.len());
+        let before = items.iter().map(|i| i.parts.len()).sum::<usize>();
+        let name = named.get(before).map_or("ordinality", String::as_str);
+        let place = Expr::Column(Column::new_unqualified(&column));
+        items.push(Items {
+            column,
+            parts: vec![(place, name.to_owned())],
+        });
+        lists.push(places().call(lists.clone()));
     }
     let own: Vec<Expr> = schema.columns().into_iter().map(Expr::Column).collect();
     let mut before = own.clone();
@@ -225,6 +266,7 @@ fn parts(
     list: &DataType,
     lists: usize,
     named: &[String],
+    with_ordinality: bool,
     i: usize,
 ) -> Vec<(Expr, String)> {
     let item = Expr::Column(Column::new_unqualified(column));
@@ -237,8 +279,14 @@ fn parts(
         }
         _ => None,
     };
+    let all = |fields: usize| {
+        named.is_empty()
+            || named.len() == fields
+            // The last one names the places.
+            || with_ordinality && named.len() == fields + 1
+    };
     match fields {
-        Some(fields) if named.is_empty() || named.len() == fields.len() => fields
+        Some(fields) if all(fields.len()) => fields
             .iter()
             .enumerate()
             .map(|(n, field)| {

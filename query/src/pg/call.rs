@@ -10,7 +10,7 @@ use arrow::array::{
     StringBuilder,
 };
 use arrow::datatypes::{DataType, Int64Type};
-use datafusion::common::{ScalarValue, exec_err, internal_err, plan_err};
+use datafusion::common::{exec_err, internal_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -18,7 +18,7 @@ use datafusion::logical_expr::{
 
 use super::tables::Cell;
 use crate::catalog::Names;
-use crate::functions::{CONSTANT, MADE, too_big};
+use crate::functions::{CONSTANT, MADE, arrays, over_rows, too_big};
 
 /// What a function gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,16 +147,13 @@ impl ScalarUDFImpl for Call {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let constant = args
-            .args
-            .iter()
-            .all(|a| matches!(a, ColumnarValue::Scalar(_)));
-        let rows = if constant { 1 } else { args.number_rows };
-        let arrays = args
-            .args
-            .iter()
-            .map(|a| a.to_array(rows))
-            .collect::<Result<Vec<_>>>()?;
+        over_rows(&args, |rows, constant| self.rows(&args, rows, constant))
+    }
+}
+
+impl Call {
+    fn rows(&self, args: &ScalarFunctionArgs, rows: usize, constant: bool) -> Result<ArrayRef> {
+        let arrays = arrays(args, rows)?;
         let texts: Option<Vec<&StringArray>> =
             arrays.iter().map(|a| a.as_string_opt::<i32>()).collect();
         let Some(texts) = texts else {
@@ -181,11 +178,7 @@ impl ScalarUDFImpl for Call {
             }
             cells.push(cell);
         }
-        let made = self.function.gives.array(&cells);
-        Ok(match constant {
-            true => ColumnarValue::Scalar(ScalarValue::try_from_array(&made, 0)?),
-            false => ColumnarValue::Array(made),
-        })
+        Ok(self.function.gives.array(&cells))
     }
 }
 
@@ -278,24 +271,13 @@ impl ScalarUDFImpl for Lists {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let constant = args
-            .args
-            .iter()
-            .all(|a| matches!(a, ColumnarValue::Scalar(_)));
-        let rows = if constant { 1 } else { args.number_rows };
-        let arrays = args
-            .args
-            .iter()
-            .map(|a| a.to_array(rows))
-            .collect::<Result<Vec<_>>>()?;
-        let made = match (self.is_series(), arrays.first()) {
-            (true, _) => self.series(&arrays, rows)?,
-            (false, Some(list)) => self.bound(list, rows)?,
-            (false, None) => return internal_err!("{} takes a list", self.name),
-        };
-        Ok(match constant {
-            true => ColumnarValue::Scalar(ScalarValue::try_from_array(&made, 0)?),
-            false => ColumnarValue::Array(made),
+        over_rows(&args, |rows, _| {
+            let arrays = arrays(&args, rows)?;
+            match (self.is_series(), arrays.first()) {
+                (true, _) => self.series(&arrays, rows),
+                (false, Some(list)) => self.bound(list, rows),
+                (false, None) => internal_err!("{} takes a list", self.name),
+            }
         })
     }
 }

@@ -58,6 +58,35 @@ const CONSTANTS: &[(&str, &str)] = &[
     ("element_at(split('a/b/c', '/'), 0) IS NULL", "true"),
     ("cardinality(split('a,b', ','))", "2"),
     ("contains(split('a,b', ','), 'b')", "true"),
+    (
+        "reduce(split('a,b,c', ','), '', (s, x) -> x || s, s -> s)",
+        "cba",
+    ),
+    (
+        "reduce(make_array(1, 2, 3), 0, (s, x) -> s + x, s -> s * 10)",
+        "60",
+    ),
+    // What a step makes decides what the start is.
+    (
+        "reduce(make_array(1.5, 2.5), 0, (s, x) -> s + x, s -> s)",
+        "4.0",
+    ),
+    (
+        "reduce(CAST(NULL AS array(bigint)), 0, (s, x) -> s + x, s -> s) IS NULL",
+        "true",
+    ),
+    (
+        "reduce(make_array(1, NULL), 0, (s, x) -> s + coalesce(x, 5), s -> s)",
+        "6",
+    ),
+    (
+        "reduce(make_array(1, 2), 0, (s, x) -> x, s -> s) + reduce(make_array(7), 0, (s, x) -> s, s -> s)",
+        "2",
+    ),
+    (
+        "reduce(slice(make_array(1), 2, 1), 9, (s, x) -> 0 * s, s -> s)",
+        "9",
+    ),
     ("contains(split('a,b', ','), 'c')", "false"),
     ("contains('haystack', 'st')", "true"),
     ("array_position(split('a,b', ','), 'b')", "2"),

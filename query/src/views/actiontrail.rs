@@ -114,6 +114,7 @@ static COLUMNS: &[Column] = &[
         text,
         "JSON.",
     ),
+    column("event", "raw", text, "The event as it was received, JSON."),
     column(
         "dialect",
         "dialect",
