@@ -25,11 +25,11 @@ impl From<KeptError> for ApiError {
         let text = error.to_string();
         match error {
             KeptError::NotFound(_) => Self::not_found(text),
-            KeptError::Busy => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", text)
-                .hint("wait for one to end, or end it: cairn job cancel ID, or DELETE /v1/queries/ID"),
-            KeptError::NoRows("running") => {
-                Self::conflict("running", text).hint("cairn job show ID, or GET /v1/queries/ID, says when it is done")
-            }
+            KeptError::Busy => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", text).hint(
+                "wait for one to end, or end it: cairn job cancel ID, or DELETE /v1/queries/ID",
+            ),
+            KeptError::NoRows("running") => Self::conflict("running", text)
+                .hint("cairn job show ID, or GET /v1/queries/ID, says when it is done"),
             KeptError::NoRows(_) => Self::new(StatusCode::GONE, "no_results", text)
                 .hint("cairn job show ID, or GET /v1/queries/ID, says why; start it again"),
             KeptError::Withdrawn => Self::new(StatusCode::FORBIDDEN, "access_withdrawn", text)
