@@ -39,6 +39,7 @@ mod question;
 mod scan;
 mod scope;
 mod session;
+mod sets;
 mod share;
 mod standing;
 mod stream;

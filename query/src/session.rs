@@ -16,6 +16,8 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{SessionState, SessionStateDefaults};
 use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 use object_store::ObjectStore;
 use parking_lot::Mutex;
@@ -27,6 +29,7 @@ use crate::functions;
 use crate::idiom::Beside;
 use crate::limits::{Limits, QueryPool};
 use crate::planner::Functions;
+use crate::sets::NoConstantsInSets;
 use crate::share::{Share, SharePool};
 
 /// How deep a statement may nest.
@@ -115,7 +118,7 @@ impl Sessions {
             .with_relation_planners(vec![Arc::new(Beside)])
             .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
             .with_window_functions(SessionStateDefaults::default_window_functions())
-            .with_physical_optimizer_rule(Arc::new(YieldInJoins))
+            .with_physical_optimizer_rules(physical_rules())
             .build();
         datafusion_functions_json::register_all(&mut template)?;
         let functions = Functions::of(&template);
@@ -189,6 +192,15 @@ impl Sessions {
         builder.disk_manager = Some(share.disk(&self.disk)?);
         builder.build_arc()
     }
+}
+
+/// The engine's rules between ours.
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> =
+        vec![Arc::new(NoConstantsInSets)];
+    rules.extend(PhysicalOptimizer::new().rules);
+    rules.push(Arc::new(YieldInJoins));
+    rules
 }
 
 fn options(limits: &Limits) -> ConfigOptions {

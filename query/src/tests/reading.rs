@@ -290,3 +290,32 @@ async fn the_greatest_of_a_column_beside_the_least_of_an_expression() {
         assert_eq!(told, [expected], "{sql}");
     }
 }
+
+/// Found by chance: columns of grouping sets are null where they are not in the
+/// set, though the literal or the account that they hold is constant.
+#[tokio::test(flavor = "multi_thread")]
+async fn grouping_sets_come_in_the_order_asked_for() {
+    let full = organization(&[A, B, C]).await;
+    for (sql, expected) in [
+        (
+            "SELECT 'x' AS k, account_id, count(*) FROM history \
+             GROUP BY GROUPING SETS (('x'), (account_id), ()) \
+             ORDER BY 1 NULLS FIRST, 2 DESC NULLS LAST",
+            vec!["|111111111111|300", "||300", "x||300"],
+        ),
+        (
+            "SELECT 'x' AS k, account_id, max(log_offset) FROM history \
+             GROUP BY ROLLUP ('x', account_id) ORDER BY 1 DESC, 2 DESC LIMIT 1",
+            vec!["||1196"],
+        ),
+        (
+            "SELECT coalesce(account_id, region) AS k, account_id, count(*) FROM history \
+             GROUP BY GROUPING SETS ((coalesce(account_id, region)), (account_id), ()) \
+             ORDER BY 1 NULLS FIRST, 2 DESC LIMIT 2",
+            vec!["||300", "|111111111111|300"],
+        ),
+    ] {
+        let told = rows(&full.engine, &auditor(&[A]), sql).await.unwrap();
+        assert_eq!(told, expected, "{sql}");
+    }
+}
