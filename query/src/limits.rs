@@ -50,6 +50,9 @@ pub struct Limits {
     pub max_sql: usize,
     /// Memory for the footers of files, per store, in bytes.
     pub metadata_cache: usize,
+    /// Plan without what only makes answers faster, to compare the two.
+    #[cfg(test)]
+    pub(crate) plain: bool,
 }
 
 impl Default for Limits {
@@ -72,6 +75,8 @@ impl Default for Limits {
             threads: std::thread::available_parallelism().map_or(2, usize::from),
             max_sql: 64 << 10,
             metadata_cache: 64 << 20,
+            #[cfg(test)]
+            plain: false,
         }
     }
 }

@@ -118,7 +118,7 @@ impl Sessions {
             .with_relation_planners(vec![Arc::new(Beside)])
             .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
             .with_window_functions(SessionStateDefaults::default_window_functions())
-            .with_physical_optimizer_rules(physical_rules())
+            .with_physical_optimizer_rules(physical_rules(limits))
             .build();
         datafusion_functions_json::register_all(&mut template)?;
         let functions = Functions::of(&template);
@@ -195,10 +195,15 @@ impl Sessions {
 }
 
 /// The engine's rules between ours.
-fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+fn physical_rules(limits: &Limits) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> =
         vec![Arc::new(NoConstantsInSets)];
-    rules.extend(PhysicalOptimizer::new().rules);
+    let mut engines = PhysicalOptimizer::new().rules;
+    if is_plain(limits) {
+        // Without these there is no plan that can run.
+        engines.retain(|r| ["OutputRequirements", "EnsureRequirements"].contains(&r.name()));
+    }
+    rules.extend(engines);
     rules.push(Arc::new(YieldInJoins));
     rules
 }
@@ -228,5 +233,20 @@ fn options(limits: &Limits) -> ConfigOptions {
     // those that the expression needs (`AggregateExec::init_dynamic_filter`).
     o.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
     o.explain.show_sizes = false;
+    if is_plain(limits) {
+        o.execution.target_partitions = 1;
+        o.execution.parquet.pushdown_filters = false;
+        o.optimizer.enable_dynamic_filter_pushdown = false;
+        o.optimizer.enable_topk_aggregation = false;
+        o.optimizer.prefer_hash_join = false;
+    }
     o
+}
+
+/// Whether the answer is for comparing with what optimizing makes of it.
+fn is_plain(_limits: &Limits) -> bool {
+    #[cfg(test)]
+    return _limits.plain;
+    #[cfg(not(test))]
+    false
 }

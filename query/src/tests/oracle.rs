@@ -10,7 +10,7 @@ use cairn_schemas::control::Principal;
 use futures::TryStreamExt;
 
 use super::fixture::Organization;
-use crate::error::QueryError;
+use crate::error::{ErrorKind, QueryError};
 
 /// What a question brought.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +29,16 @@ pub(crate) struct Everything {
     plan: Told,
     /// The plan's statistics, which nothing shows: they could decide something.
     statistics: Result<String, QueryError>,
+}
+
+impl Everything {
+    /// The same answer by the plan of another.
+    pub(crate) fn planned_as(self, other: &Self) -> Self {
+        Self {
+            answer: self.answer,
+            ..other.clone()
+        }
+    }
 }
 
 /// A cell. Sums of fractions depend on the order in which they were made, by a
@@ -171,6 +181,13 @@ pub(crate) fn difference(sql: &str, one: &Everything, other: &Everything) -> Opt
             one.statistics, other.statistics
         )
     })
+}
+
+/// Whether one of the two failed over a value that a row held: which conditions
+/// a row has to pass before another is asked of it is the plan's affair.
+pub(crate) fn met_by_one(one: &Everything, other: &Everything) -> bool {
+    let met = |told: &Told| matches!(told, Told::Error(error) if met_a_value(error) || matches!(error.kind, ErrorKind::Limit(_)));
+    met(&one.answer) != met(&other.answer)
 }
 
 /// Whether it is an error over a value that a row held.
