@@ -49,7 +49,7 @@ class Server:
         self.port, self.began = free_port(), time.monotonic()
         self.log = open(f"{args.data}.serve.log", "ab")
         self.process = subprocess.Popen(
-            [args.cairn, "serve", "--data", args.data, "--listen", f"127.0.0.1:{self.port}"],
+            [args.cairn, "serve", "--data", args.data, "--listen", f"127.0.0.1:{self.port}", *args.serve.split()],
             stdout=self.log, stderr=self.log, env={**os.environ, "CAIRN_PG_LISTEN": "off", "CAIRN_FLIGHT_LISTEN": "off"})
         while self.call("GET", "/readyz")[0] != 200:
             if self.process.poll() is not None or time.monotonic() > self.began + 600:
@@ -103,6 +103,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cairn", default="target/release/cairn")
     parser.add_argument("--data", required=True)
+    parser.add_argument("--serve", default="", help='more for cairn serve, e.g. "--kafka 127.0.0.1:9092 --topic audit --group bench"')
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--tail", type=int, default=20_000, help="events sent right before each kill -9")
     args = parser.parse_args()
