@@ -18,6 +18,7 @@ mod probe;
 mod reach;
 mod s3;
 mod settings;
+pub(crate) mod sorted;
 mod sweep;
 mod whole;
 

@@ -29,6 +29,7 @@ use super::state::{
     COMMIT_ID, COMMIT_LINES, COMMIT_PLEDGE, COMMIT_PLEDGE_SHA256, COMMIT_SHA256, Entry, State,
     entry_hash, under,
 };
+use crate::objects::sorted::Sorted;
 
 /// How often an object that cannot be parsed is fetched anew before it counts
 /// as damaged: a store may hand out a cut-off body once.
@@ -281,9 +282,10 @@ impl DeltaLog {
     pub(super) async fn write_checkpoint(&self, version: i64) -> Result<(), TableError> {
         let failed = |e: deltalake_core::DeltaTableError| self.unavailable("the checkpoint", e);
         // The kernel sees a store whose root is the table, so that no key has
-        // to pass through a URL's escaping.
-        let store: Arc<dyn ObjectStore> =
-            Arc::new(PrefixStore::new(Arc::clone(&self.store), self.root.clone()));
+        // to pass through a URL's escaping. It sorts the lists of a `file:` URL
+        // alone, and this is none, whatever lies below.
+        let table_only = PrefixStore::new(Arc::clone(&self.store), self.root.clone());
+        let store: Arc<dyn ObjectStore> = Arc::new(Sorted::new(Arc::new(table_only)));
         let url = Url::parse("memory:///").map_err(|e| self.unavailable("the checkpoint", e))?;
         let log_store =
             default_logstore(Arc::clone(&store), store, &url, &StorageConfig::default());

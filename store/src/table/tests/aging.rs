@@ -10,7 +10,7 @@ use object_store::{ObjectStoreExt, PutPayload};
 
 use super::locked::locked;
 use super::support::*;
-use crate::objects::Opened;
+use crate::objects::{ObjectSettings, Opened};
 use crate::table::{
     CompactPolicy, Condition, Table, TableError, TableOptions, TableSpec, VacuumGrace,
 };
@@ -309,4 +309,29 @@ async fn a_machine_that_was_suspended_commits_nowhere_in_the_past() {
         "{told:?}"
     );
     assert!(ours.is_too_old(&late));
+}
+
+/// A folder lists its entries in the order of their hashes, and the newest first
+/// on a tmpfs: the checkpoint has to be there all the same, each time it is due.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn checkpoints_are_written_on_a_local_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("file://{}/tables", folder.path().display());
+    let opened = crate::objects::open(&url, &ObjectSettings::default())
+        .await
+        .unwrap();
+    let opened = opened.at("history");
+    let table = open(&opened).await;
+    for n in 0..36 {
+        table.commit(vec![], &at(n), &at(n + 1)).await.unwrap();
+    }
+    let found = table.log.find_all().await.unwrap();
+    let due: Vec<i64> = (1..=12).map(|n| 3 * n).collect();
+    assert_eq!(found.checkpoints, due);
+    // And what the kernel made of that list is the table.
+    for n in 0..36 {
+        let entry = opened.at(&format!("_delta_log/{n:020}.json")).prefix;
+        opened.store.delete(&entry).await.unwrap();
+    }
+    assert_eq!(open(&opened).await.position(), at(36));
 }
