@@ -26,7 +26,7 @@ use crate::error::QueryError;
 use crate::exists;
 use crate::functions;
 use crate::gate::{self, Ask};
-use crate::meter::{Meter, metered};
+use crate::meter::{Meter, metered, passing};
 use crate::output::{Output, plain_schema};
 use crate::pg::rewrite::Naming;
 use crate::places::Place;
@@ -174,6 +174,7 @@ impl Job {
                 let logical = functions::bounded(logical, &meter, &self.until).map_err(planning)?;
                 let logical = stoppable(logical, &self.until).map_err(planning)?;
                 let physical = physical_plan(&session, &logical).await?;
+                let physical = passing::counted(physical, &meter).map_err(planning)?;
                 let heading = Heading {
                     schema: plain_schema(&physical.schema()),
                     tables: names.touched(),

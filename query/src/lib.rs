@@ -47,6 +47,7 @@ mod system;
 mod template;
 mod versioned;
 mod views;
+mod weight;
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,5 @@
-//! What function calls make, counted in the query's memory.
+//! What function calls make and windows hold back, counted in the query's
+//! memory.
 //!
 //! Operators reserve what they keep; what an expression makes of a batch is in
 //! nobody's account, and a statement may hold hundreds of calls that each copy
@@ -6,6 +7,15 @@
 //! result that a call has made so far stays reserved until the query is over,
 //! once for every copy of it that can be about. A call that would not fit fails
 //! the query before a second result of that size is made.
+//!
+//! - [`aggregates`]: lists and texts of whole groups; what a window's aggregates
+//!   keep and give
+//! - [`evaluators`]: what the functions give that only windows have
+//! - [`passing`]: the rows that windows hold back
+
+mod aggregates;
+mod evaluators;
+pub(crate) mod passing;
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -16,18 +26,23 @@ use arrow::datatypes::{ByteViewType, DataType, FieldRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction, WindowFunction};
 use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature,
+    ScalarUDFImpl, Signature, WindowFunctionDefinition,
 };
 use parking_lot::Mutex;
+
+use crate::weight::is_long;
 
 /// How many results of one call in one partition are about at the same time:
 /// one that is being made, and one that is on its way out.
 const COPIES: usize = 2;
+/// In which steps the account of windows grows, in bytes: they count value by
+/// value.
+const STEP: usize = 1 << 20;
 
 /// What the calls of one query have made.
 #[derive(Debug)]
@@ -36,6 +51,14 @@ pub(crate) struct Meter {
     /// Of each call, the largest result so far, in bytes.
     largest: Mutex<Vec<usize>>,
     copies: usize,
+    windows: Mutex<Windows>,
+}
+
+/// What windows hold: rows, what their functions keep, and what these made.
+#[derive(Debug)]
+struct Windows {
+    reservation: MemoryReservation,
+    held: usize,
 }
 
 impl Meter {
@@ -45,6 +68,10 @@ impl Meter {
             reservation: MemoryConsumer::new("functions").register(pool),
             largest: Mutex::default(),
             copies: COPIES * partitions.max(1),
+            windows: Mutex::new(Windows {
+                reservation: MemoryConsumer::new("windows").register(pool),
+                held: 0,
+            }),
         })
     }
 
@@ -66,6 +93,39 @@ impl Meter {
         *before = made;
         Ok(())
     }
+
+    /// Fails when the query may not take what this result takes beside all that
+    /// the same call has made before.
+    fn add(&self, call: usize, made: usize) -> Result<()> {
+        let mut largest = self.largest.lock();
+        let Some(before) = largest.get_mut(call) else {
+            return Ok(());
+        };
+        self.reservation.try_grow(made)?;
+        *before += made;
+        Ok(())
+    }
+
+    /// Fails when windows may not hold so many bytes more.
+    fn hold(&self, bytes: usize) -> Result<()> {
+        let mut windows = self.windows.lock();
+        windows.held = windows.held.saturating_add(bytes);
+        let (held, reserved) = (windows.held, windows.reservation.size());
+        if held <= reserved {
+            return Ok(());
+        }
+        windows.reservation.try_grow(held - reserved + STEP)
+    }
+
+    /// So many of them are gone.
+    fn let_go(&self, bytes: usize) {
+        let mut windows = self.windows.lock();
+        windows.held = windows.held.saturating_sub(bytes);
+        let spare = windows.reservation.size().saturating_sub(windows.held);
+        if spare > 4 * STEP {
+            windows.reservation.shrink(spare - STEP);
+        }
+    }
 }
 
 /// Makes every call in `plan` that can make anything long tell `meter`.
@@ -79,12 +139,35 @@ pub(crate) fn metered(plan: LogicalPlan, meter: &Arc<Meter>) -> Result<LogicalPl
                     Expr::ScalarFunction(call) => {
                         Transformed::yes(Expr::ScalarFunction(wrapped(call, meter)))
                     }
+                    Expr::AggregateFunction(AggregateFunction { func, params }) => {
+                        let func = aggregates::of_groups(func, meter);
+                        Transformed::yes(Expr::AggregateFunction(AggregateFunction {
+                            func,
+                            params,
+                        }))
+                    }
+                    Expr::WindowFunction(call) => {
+                        let WindowFunction { fun, params } = *call;
+                        let fun = of_windows(fun, meter);
+                        Transformed::yes(Expr::from(WindowFunction { fun, params }))
+                    }
                     other => Transformed::no(other),
                 })
             })
         })
     })
     .data()
+}
+
+fn of_windows(function: WindowFunctionDefinition, meter: &Arc<Meter>) -> WindowFunctionDefinition {
+    match function {
+        WindowFunctionDefinition::AggregateUDF(function) => {
+            WindowFunctionDefinition::AggregateUDF(aggregates::of_windows(&function, meter))
+        }
+        WindowFunctionDefinition::WindowUDF(function) => {
+            WindowFunctionDefinition::WindowUDF(evaluators::counted(function, meter))
+        }
+    }
 }
 
 fn wrapped(call: ScalarFunction, meter: &Arc<Meter>) -> ScalarFunction {
@@ -208,11 +291,6 @@ fn shared_buffers(array: &ArrayRef) -> Vec<Buffer> {
         return texts_of(views);
     }
     array.as_binary_view_opt().map(texts_of).unwrap_or_default()
-}
-
-/// Whether values of the type can be of any length.
-fn is_long(data_type: &DataType) -> bool {
-    !data_type.is_primitive() && *data_type != DataType::Boolean
 }
 
 /// How many bytes of an array are new: views may stand for what was given.

@@ -4,9 +4,7 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringArray, UnionArray,
-};
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray, UnionArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use arrow::error::ArrowError;
@@ -14,6 +12,7 @@ use datafusion_functions_json::{JsonUnionEncoder, JsonUnionValue};
 
 use crate::error::{Exceeded, QueryError};
 use crate::limits::Limits;
+use crate::weight;
 
 /// Text of one piece, in bytes. Rows that share a long text share its bytes
 /// only as long as they are views. A few pieces wait for a slow reader, in no
@@ -48,9 +47,14 @@ pub(crate) fn plain_schema(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
+/// Which part of a query's memory one row of its answer may have. A row cannot
+/// be cut into pieces, and every form of it is a few times as large again.
+const ROW: usize = 4;
+
 /// Turns batches into what clients take, and counts.
 #[derive(Debug)]
 pub(crate) struct Output {
+    max_row: usize,
     max_rows: Option<u64>,
     max_bytes: Option<u64>,
     rows: u64,
@@ -61,6 +65,7 @@ impl Output {
     /// Within `limits`, and within `max_rows` where the caller has one.
     pub(crate) fn new(limits: &Limits, max_rows: Option<u64>) -> Self {
         Self {
+            max_row: limits.memory_per_query / ROW,
             max_rows: limits.max_rows.into_iter().chain(max_rows).min(),
             max_bytes: limits.max_bytes,
             rows: 0,
@@ -90,8 +95,25 @@ impl Output {
             }
             let piece = batch.slice(start, rows);
             start += rows;
-            Some(self.plain(&schema, &piece))
+            Some(
+                self.check_row(&piece)
+                    .and_then(|()| self.plain(&schema, &piece)),
+            )
         }))
+    }
+
+    /// Fails where the piece is one row that is too large. Of several, all
+    /// together are a piece's size at most.
+    fn check_row(&self, piece: &RecordBatch) -> Result<(), QueryError> {
+        if piece.num_rows() != 1 || weight::of_row(piece, 0) <= self.max_row {
+            return Ok(());
+        }
+        let text = format!(
+            "a row of the answer is larger than {} bytes, a quarter of what the query may take",
+            self.max_row
+        );
+        Err(QueryError::limit(Exceeded::Memory, text)
+            .with_hint("put fewer values into one text or list, or ask for them row by row"))
     }
 
     fn plain(
@@ -170,7 +192,7 @@ fn plain_array(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> 
 fn piece_rows(batch: &RecordBatch, start: usize) -> usize {
     let mut size = 0;
     let fits = |row: &usize| {
-        size += text_of(batch, *row);
+        size += weight::of_row(batch, *row) as u64;
         size <= PIECE
     };
     let left = batch.num_rows() - start;
@@ -178,16 +200,6 @@ fn piece_rows(batch: &RecordBatch, start: usize) -> usize {
         .take_while(fits)
         .count()
         .max(left.min(1))
-}
-
-/// How many bytes of text a row holds or its views stand for.
-fn text_of(batch: &RecordBatch, row: usize) -> u64 {
-    let length = |c: &ArrayRef| match (c.as_string_view_opt(), c.as_string_opt::<i32>()) {
-        (Some(views), _) => u64::from(views.views()[row] as u32),
-        (_, Some(texts)) => u64::try_from(texts.value_length(row)).unwrap_or(0),
-        _ => 0,
-    };
-    batch.columns().iter().map(length).sum()
 }
 
 #[cfg(test)]

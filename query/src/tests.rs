@@ -9,6 +9,7 @@ mod cost;
 pub(crate) mod fixture;
 mod functions;
 mod generator;
+mod holding;
 mod idioms;
 mod isolation;
 mod limits;

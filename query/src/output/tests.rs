@@ -2,6 +2,7 @@ use arrow::array::{Int64Array, ListArray, StringViewArray, UInt64Array};
 use arrow::datatypes::{Int64Type, UInt64Type};
 
 use super::*;
+use arrow::array::AsArray;
 
 #[test]
 fn long_texts_come_in_pieces() {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use cairn_query::{AsOf, ErrorKind, Question};
-use cairn_schemas::Micros;
 use cairn_schemas::export::Export;
+use cairn_schemas::{Micros, Position};
 use serde_json::{Value, json};
 
 use crate::export::manifest::TableState;
@@ -99,6 +99,15 @@ impl Rows {
         let states = self.answer.versions();
         let all = self.answer.tables().iter().all(|name| self.has_state(name));
         (all && !states.is_empty()).then(|| json!(states))
+    }
+
+    /// Up to where the log is in these states.
+    pub(super) fn reach(&self) -> Position {
+        let mut reach = Position::default();
+        for version in self.answer.versions().values() {
+            reach.merge(&version.reach);
+        }
+        reach
     }
 
     pub(super) async fn next(&mut self) -> Option<Result<RecordBatch, AskError>> {

@@ -13,9 +13,11 @@
 //! 7. The document says that it is done.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cairn_query::{QueryError, Standing as _};
+use cairn_schemas::Position;
 use cairn_schemas::export::{Export, ExportAmount, ExportPlace, ExportState};
 use cairn_schemas::selector::Among;
 use serde_json::json;
@@ -31,6 +33,9 @@ use crate::server::app::Shared;
 use crate::server::asking::AskError;
 use crate::server::audit::{Act, Caller};
 use crate::server::http::error::ApiError;
+
+/// How long an export waits until the events that it is over are committed.
+const COMMITTED: Duration = Duration::from_secs(30);
 
 /// Why there is no export at the end of an attempt.
 enum Ended {
@@ -187,7 +192,12 @@ async fn attempt(app: &Shared, job: &Arc<Job>, stop: &CancellationToken) -> Resu
     if document.states.is_none()
         && let Some(states) = rows.states()
     {
-        // A later attempt asks about the same.
+        // A later attempt asks about the same, here or in another process.
+        let reach = rows.reach();
+        tokio::select! {
+            () = stop.cancelled() => return Err(Ended::Stopped),
+            () = committed(app, &reach) => {}
+        }
         exports
             .change(job, "cairn", |document| {
                 document.states = Some(states);
@@ -197,6 +207,18 @@ async fn attempt(app: &Shared, job: &Arc<Job>, stop: &CancellationToken) -> Resu
     }
     let (written, left_out) = write(job, stop, &folder, &document, &mut rows).await?;
     finish(app, job, &folder, &rows, written, left_out).await
+}
+
+/// Waits until history is committed up to `reach`: what is only in this
+/// process's log, no other could go on with. Not for ever: without the bucket
+/// of history, exports to elsewhere are made all the same.
+async fn committed(app: &Shared, reach: &Position) {
+    let flushed = tokio::time::timeout(COMMITTED, app.pipeline.flush(reach.clone())).await;
+    if flushed != Ok(true) {
+        tracing::warn!(
+            "an export is over events that are not committed yet: until they are, no other process can take it over"
+        );
+    }
 }
 
 /// An export belongs to whoever may have its rows.

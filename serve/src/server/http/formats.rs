@@ -289,6 +289,10 @@ impl Write for Written {
     }
 }
 
+/// What a row group may hold before it is written, in bytes. Rows of many long
+/// texts are not so many then.
+const GROUP: usize = 16 << 20;
+
 struct ParquetFile {
     writer: Option<ArrowWriter<Written>>,
     written: Written,
@@ -318,6 +322,9 @@ impl Encode for ParquetFile {
     fn batch(&mut self, batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
         if let Some(writer) = &mut self.writer {
             writer.write(batch)?;
+            if writer.memory_size() >= GROUP {
+                writer.flush()?;
+            }
         }
         Ok(self.take())
     }

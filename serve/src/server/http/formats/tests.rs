@@ -77,3 +77,39 @@ fn accept_chooses() {
     assert_eq!(Format::accepted(Some("*/*")), Some(Format::Json));
     assert_eq!(Format::accepted(Some("image/png")), None);
 }
+
+#[test]
+fn parquet_of_long_texts_is_not_kept_until_the_end() {
+    let mut state = 1_u64;
+    let row = |_| {
+        // Nothing that a dictionary or the compression would make small.
+        let letter = |_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            char::from(b' ' + (state >> 58) as u8)
+        };
+        let text: String = (0..1 << 20).map(letter).collect();
+        let texts: ArrayRef = Arc::new(StringArray::from(vec![text]));
+        RecordBatch::try_from_iter([("text", texts)]).unwrap()
+    };
+    let batches: Vec<RecordBatch> = (0..40).map(row).collect();
+    let mut encoder = Format::Parquet.encoder(&batches[0].schema()).unwrap();
+    let mut out = encoder.begin().unwrap();
+    let mut early = 0;
+    for batch in &batches {
+        let part = encoder.batch(batch).unwrap();
+        early += part.len();
+        out.extend(part);
+    }
+    out.extend(encoder.end(7).unwrap());
+    assert!(early > out.len() / 2, "{early} of {} bytes", out.len());
+    let bytes = bytes::Bytes::from(out);
+    let reader =
+        parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
+    assert!(reader.metadata().num_row_groups() > 1);
+    let read: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
+    let whole = arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap();
+    let back = arrow::compute::concat_batches(&batches[0].schema(), &read).unwrap();
+    assert_eq!(back, whole);
+}
