@@ -86,6 +86,7 @@ mod begin;
 mod board;
 mod client;
 mod compare;
+mod covered;
 mod ends;
 mod epochs;
 mod options;

@@ -26,6 +26,8 @@ use crate::ids::{TrailId, TrailName};
 pub const LOCK_FILE: &str = "LOCK";
 /// The name of this data folder's log.
 pub const NODE_FILE: &str = "node";
+/// What this data folder's process is called in Kafka's consumer group.
+pub const MEMBER_FILE: &str = "member";
 /// The numbers of this data folder's last starts.
 pub const STARTS_FILE: &str = "starts";
 /// The first administrator's token.

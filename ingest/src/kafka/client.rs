@@ -12,12 +12,17 @@ use rdkafka::{ClientConfig, ClientContext, Offset, Statistics, TopicPartitionLis
 
 use super::board::KafkaBoard;
 use super::compare::{self, Answers, Known};
+use super::covered::{Given, assignment};
 use super::options::KafkaOptions;
 use super::topic_id::{TopicId, topic_ids};
 use super::topics::Rules;
 
 /// How long a question to the cluster may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the question for the group's members may take: records wait for
+/// the thread that asks it.
+const GROUP_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What clients tell of themselves beside what they are asked.
 #[derive(Clone, Debug)]
@@ -118,6 +123,22 @@ impl Cluster {
             }
         }
         Ok(ids)
+    }
+
+    /// What the members of `group` were given; `None` while it is being shared
+    /// out, and where there is no such group.
+    pub(super) fn given(&self, group: &str) -> KafkaResult<Option<Given>> {
+        let list = self.client.fetch_group_list(Some(group), GROUP_PATIENCE)?;
+        let mut groups = list.groups().iter();
+        let Some(found) = groups.find(|found| found.name() == group) else {
+            return Ok(None);
+        };
+        if found.state() != "Stable" {
+            return Ok(None);
+        }
+        let members = found.members().iter();
+        let given = members.flat_map(|member| member.assignment().and_then(assignment));
+        Ok(Some(given.flatten().collect()))
     }
 
     /// The topics that `rules` read and that exist, with their numbers of

@@ -24,6 +24,9 @@ use crate::source::Mark;
 /// How long the group waits for the pipeline to commit before partitions are
 /// given up anyway.
 const REVOKE_PATIENCE: Duration = Duration::from_secs(15);
+/// How long leaving the group may take. Whoever does not get it done is missed
+/// when the session has run out.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a poll waits.
 const POLL: Duration = Duration::from_millis(100);
 /// After so many bytes what was polled is handed on.
@@ -85,8 +88,7 @@ impl Poller {
         }
     }
 
-    /// Polls until the source is dropped. Leaving the group is what dropping
-    /// the consumer does.
+    /// Polls until the source is dropped, and leaves the group.
     pub(super) fn run(mut self) {
         while !self.shared.stopping() {
             while let Ok(command) = self.commands.try_recv() {
@@ -95,6 +97,28 @@ impl Poller {
             self.deadlines();
             self.pressure();
             self.poll();
+        }
+        self.leave();
+    }
+
+    /// Leaves the group, so that others need not wait until the session has run
+    /// out. Dropping the consumer does not do that for a static member; taking
+    /// its subscription back does.
+    fn leave(&self) {
+        let consumer = self.queue.consumer();
+        if consumer.client().fatal_error().is_some() {
+            return;
+        }
+        consumer.unsubscribe();
+        let by = Instant::now() + LEAVE_PATIENCE;
+        while self.queue.is_member() && Instant::now() < by {
+            let Some(mut polled) = self.queue.poll(POLL) else {
+                continue;
+            };
+            // Given or taken away: both wait for this answer.
+            if let Event::Rebalance { .. } = polled.read() {
+                self.unassign();
+            }
         }
     }
 
@@ -136,7 +160,7 @@ impl Poller {
         state.stopped.clear();
     }
 
-    fn unassign(&mut self) {
+    fn unassign(&self) {
         if let Err(error) = self.queue.consumer().unassign() {
             self.board.client_error(&error.to_string());
         }
@@ -276,9 +300,9 @@ impl Poller {
             Event::Rebalance { assign, partitions } => self.rebalance(assign, partitions),
             Event::Error { code, text, fatal } => {
                 self.board.client_error(&format!("{code}: {text}"));
-                if fatal {
-                    self.shared
-                        .fail(format!("the client cannot go on ({code}): {text}"));
+                // librdkafka marks only one kind of its fatal errors as such.
+                if fatal || code == RDKafkaErrorCode::Fatal {
+                    self.shared.fail(self.ended_by(code, &text));
                 }
             }
             Event::Stats(json) => self.board.statistics(json),
@@ -287,6 +311,19 @@ impl Poller {
                 log_line(level, &text);
             }
             Event::Other => {}
+        }
+    }
+
+    /// Why nothing more comes, and what to do.
+    fn ended_by(&self, code: RDKafkaErrorCode, text: &str) -> String {
+        let cause = self.queue.consumer().client().fatal_error();
+        match cause.map_or(code, |(code, _)| code) {
+            RDKafkaErrorCode::FencedInstanceId => {
+                "another process has joined kafka's group as this very member: it was started later on a copy of this \
+                 data folder. Give each process a --data folder of its own, empty at first"
+                    .to_owned()
+            }
+            code => format!("the client cannot go on ({code}): {text}"),
         }
     }
 

@@ -57,6 +57,22 @@ impl EventQueue {
         NonNull::new(event).map(Polled)
     }
 
+    /// Whether the group's coordinator knows this consumer, as far as that is
+    /// heard of here.
+    pub(super) fn is_member(&self) -> bool {
+        let client = self.consumer.client().native_ptr();
+        // SAFETY: the handle is valid as long as `consumer` lives; the name is
+        // ours, and given back with the client's own allocator.
+        unsafe {
+            let name = rd::rd_kafka_memberid(client);
+            let known = !name.is_null() && *name != 0;
+            if !name.is_null() {
+                rd::rd_kafka_mem_free(client, name.cast());
+            }
+            known
+        }
+    }
+
     /// Ends a `poll` that waits.
     pub(super) fn wake(&self) {
         // SAFETY: the queue is valid.

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::begin::Planner;
 use super::board::KafkaBoard;
 use super::client::{Cluster, Context, GroupConsumer};
+use super::covered::Coverage;
 use super::ends::KafkaEnds;
 use super::epochs::{Acceptances, Epochs, topic_of};
 use super::options::{KafkaOptions, OptionsError};
@@ -148,6 +149,8 @@ impl KafkaSource {
             rules,
             acceptances: deps.acceptances,
             subscribed: Vec::new(),
+            group: options.instance.is_some().then(|| options.group.clone()),
+            coverage: Coverage::default(),
         };
         let weak = Arc::downgrade(&consumer);
         drop(consumer);

@@ -8,6 +8,7 @@
 //! topic that is deleted and made again within a moment could be read on at the
 //! old offset, under the old name.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 
 use super::board::{KafkaBoard, StoppedReason};
 use super::client::{Cluster, GroupConsumer};
+use super::covered::Coverage;
 use super::epochs::Acceptances;
 use super::shared::{Shared, Stopped};
 use super::topics::Rules;
@@ -40,6 +42,9 @@ pub(super) struct Watcher {
     pub(super) acceptances: Arc<dyn Acceptances>,
     /// What the group was told that this process reads.
     pub(super) subscribed: Vec<String>,
+    /// The group of a static member.
+    pub(super) group: Option<String>,
+    pub(super) coverage: Coverage,
 }
 
 impl Watcher {
@@ -100,7 +105,7 @@ impl Watcher {
             .missing_topics(missing.map(str::to_owned).collect());
         // Names are subscribed to also while there is no such topic.
         let mut wanted: Vec<String> = self.rules.named().map(str::to_owned).collect();
-        wanted.extend(topics.into_keys());
+        wanted.extend(topics.keys().cloned());
         wanted.sort_unstable();
         wanted.dedup();
         if wanted != self.subscribed
@@ -111,6 +116,7 @@ impl Watcher {
             consumer.subscribe(&names)?;
             self.subscribed = wanted;
         }
+        self.cover(&topics);
         let (generation, _, expected) = self.shared.to_verify();
         let topics: Vec<String> = expected.keys().cloned().collect();
         if self.cluster.ids(&topics)? != expected {
@@ -121,6 +127,39 @@ impl Watcher {
             self.refresh(stopped)?;
         }
         Ok(())
+    }
+
+    /// Has the group share out anew what it has given to nobody. See
+    /// [`covered`](super::covered).
+    fn cover(&mut self, topics: &BTreeMap<String, i32>) {
+        let (Some(group), false) = (&self.group, self.coverage.is_done()) else {
+            return;
+        };
+        let given = match self.cluster.given(group) {
+            Ok(Some(given)) => given,
+            Ok(None) => return,
+            // One broker of many may be away; asked again with the next look.
+            Err(error) => return self.board.client_error(&error.to_string()),
+        };
+        let Some((topic, partition)) = self.coverage.look(topics, &given) else {
+            return;
+        };
+        let Some(consumer) = self.consumer.upgrade() else {
+            return;
+        };
+        tracing::info!(
+            topic,
+            partition,
+            "the group has given this to nobody, joining it anew"
+        );
+        // A static member leaves by unsubscribing alone.
+        consumer.unsubscribe();
+        let names: Vec<&str> = self.subscribed.iter().map(String::as_str).collect();
+        if let Err(error) = consumer.subscribe(&names) {
+            self.board.client_error(&error.to_string());
+            // The next look subscribes.
+            self.subscribed.clear();
+        }
     }
 
     /// Shows how the log of a partition that stands still goes on, and how a gap

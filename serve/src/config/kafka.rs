@@ -46,6 +46,8 @@ pub struct Kafka {
     pub verify_hostname: bool,
     /// How long a silent process keeps its partitions.
     pub session_timeout: Duration,
+    /// Whether a process that comes back is the member that it was.
+    pub static_member: bool,
     /// Further properties of librdkafka.
     pub properties: BTreeMap<String, String>,
 }
@@ -70,6 +72,7 @@ impl Default for Kafka {
             key_password: None,
             verify_hostname: true,
             session_timeout: Duration::from_secs(45),
+            static_member: true,
             properties: BTreeMap::new(),
         }
     }

@@ -62,6 +62,7 @@ impl Parts<'_> {
         stop: &CancellationToken,
     ) -> anyhow::Result<Intake> {
         let (settings, clock) = (self.settings, &self.ambient.clock);
+        let ids = self.ambient.ids.as_ref();
         let (folder, history) = (&settings.data.dir, self.history);
         let began = starts::begin(folder, self.log, self.partition, history, self.ambient);
         let committed = began.await?;
@@ -85,7 +86,7 @@ impl Parts<'_> {
             accounts,
         };
         let embedded = EmbeddedSource::new(self.log.clone(), self.partition.clone());
-        let (kafka, source) = kafka::join(settings, self.control, clock, embedded).await?;
+        let (kafka, source) = kafka::join(settings, self.control, clock, ids, embedded).await?;
         let (pipeline, handle) = Pipeline::new(
             source,
             Arc::new(Judges::new(settings, self.registry, &catching_up)),

@@ -17,7 +17,7 @@ use cairn_ingest::receive::ReceiveLimits;
 use cairn_ingest::source::both::Joined;
 use cairn_ingest::source::{EmbeddedSource, Source};
 use cairn_schemas::control::Principal;
-use cairn_schemas::{Clock, Partition, Position};
+use cairn_schemas::{Clock, IdSource, Partition, Position};
 use cairn_store::control::ControlStore;
 use cairn_store::log::EmbeddedLog;
 use serde_json::{Value, json};
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::app::Shared;
 use super::audit::{Act, Caller};
+use super::node::own_member;
 use super::trails::EmbeddedEnd;
 use crate::config::{self, Role, Settings};
 
@@ -55,9 +56,10 @@ pub async fn join(
     settings: &Settings,
     control: &ControlStore,
     clock: &Arc<dyn Clock>,
+    ids: &dyn IdSource,
     embedded: EmbeddedSource,
 ) -> anyhow::Result<(Option<Arc<Kafka>>, Box<dyn Source>)> {
-    let Some((kafka, topics)) = open(settings, control, clock).await? else {
+    let Some((kafka, topics)) = open(settings, control, clock, ids).await? else {
         return Ok((None, Box::new(embedded)));
     };
     let source: Box<dyn Source> = match topics {
@@ -72,11 +74,15 @@ async fn open(
     settings: &Settings,
     control: &ControlStore,
     clock: &Arc<dyn Clock>,
+    ids: &dyn IdSource,
 ) -> anyhow::Result<Option<(Kafka, Option<KafkaSource>)>> {
     if !settings.kafka.is_on() {
         return Ok(None);
     }
-    let options = options(&settings.kafka);
+    let mut options = options(&settings.kafka);
+    if settings.kafka.static_member {
+        options.instance = Some(own_member(&settings.data.dir, ids)?);
+    }
     options.check()?;
     let accepted = Arc::new(Accepted::new(control.clone(), Arc::clone(clock)));
     accepted.refresh().await?;

@@ -1,8 +1,12 @@
-//! What this process calls its own part of the log.
+//! What this process calls its own part of the log, and itself in Kafka's group.
 //!
 //! One process alone calls it `log`. Where several share one store, each has a
 //! name of its own, made at its first start and kept in the data folder: two
 //! logs of one name would give the same places to different records.
+//!
+//! In Kafka's group a process that comes back on the same folder is the same
+//! member. Of two on copies of one folder the later one takes the earlier one's
+//! place there, as it does in history.
 
 use std::fs;
 use std::io::Write as _;
@@ -47,6 +51,28 @@ pub(super) fn own_partition(
     Ok(Partition { source, number: 0 })
 }
 
+/// What the process on `dir` is called in Kafka's group.
+pub(super) fn own_member(dir: &Path, ids: &dyn IdSource) -> anyhow::Result<String> {
+    let path = dir.join(keys::MEMBER_FILE);
+    let name = match fs::read_to_string(&path) {
+        Ok(text) => text.trim().to_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            write(dir, &path, &format!("cairn-{}", ids.hex128()))?
+        }
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read {}", path.display()));
+        }
+    };
+    // What Kafka takes for such a name.
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    ensure!(
+        !name.is_empty() && name.len() <= 249 && name.chars().all(fits),
+        "{} does not hold the name of a group's member; delete it, and a new one is made",
+        path.display()
+    );
+    Ok(name)
+}
+
 fn has_segments(log: &Path) -> anyhow::Result<bool> {
     match fs::read_dir(log) {
         Ok(mut entries) => Ok(entries.next().is_some()),
@@ -85,6 +111,17 @@ mod tests {
         let first = own_partition(a.path(), true, &SystemIds).unwrap();
         assert_ne!(first, own_partition(b.path(), true, &SystemIds).unwrap());
         assert_eq!(own_partition(a.path(), true, &SystemIds).unwrap(), first);
+    }
+
+    #[test]
+    fn a_member_keeps_its_name_and_others_have_another() {
+        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let first = own_member(a.path(), &SystemIds).unwrap();
+        assert_eq!(own_member(a.path(), &SystemIds).unwrap(), first);
+        assert_ne!(own_member(b.path(), &SystemIds).unwrap(), first);
+        fs::write(a.path().join(keys::MEMBER_FILE), "two words\n").unwrap();
+        let refused = own_member(a.path(), &SystemIds).unwrap_err();
+        assert!(refused.to_string().contains("delete it"), "{refused}");
     }
 
     #[test]

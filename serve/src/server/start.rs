@@ -13,6 +13,7 @@ use cairn_schemas::control::{Principal, Role};
 use cairn_schemas::{Clock, keys};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::ambient::{SystemClock, SystemIds};
@@ -32,6 +33,8 @@ const LAST_EVENTS: Duration = Duration::from_secs(1);
 /// How long the last commits may take after that. All together stay below
 /// the ten seconds that service managers give.
 const COMMIT_GRACE: Duration = Duration::from_secs(5);
+/// How long it may take to learn whether a copy of this process runs.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// Runs the server until it is told to stop (SIGTERM, SIGINT).
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
@@ -182,6 +185,10 @@ async fn serve(app: Shared, mut background: Background, open: Doors) -> anyhow::
         ended = &mut background.pipeline => Some(ended),
     };
     tracing::info!("stopping");
+    if let Some(Ok(Err(PipelineError::Source(_)))) = &ended {
+        // Kafka may know before this process does that a copy of it runs.
+        let _ = tokio::time::timeout(LAST_LOOK, app.history.refresh()).await;
+    }
     if app.history.is_superseded() {
         tracing::error!(log = %app.partition, "another process was started on a copy of this data folder");
         // At once: what would be acknowledged from here on nobody would read.
@@ -203,37 +210,48 @@ async fn serve(app: Shared, mut background: Background, open: Doors) -> anyhow::
     results.abort();
     watching.abort();
     background.stop.cancel();
-    let last = async {
-        let pipeline = match ended {
+    let pipeline = async {
+        match ended {
             Some(ended) => ended,
             None => background.pipeline.await,
-        };
-        app.trails.stopped().await;
-        // Others take the partitions over at once, and not after a time-out.
-        if let Some(reader) = app.kafka.as_ref().and_then(|k| k.reader.as_ref()) {
-            reader.closed().await;
-        }
-        pipeline
-    };
-    let outcome = match tokio::time::timeout(COMMIT_GRACE, last).await {
-        Ok(ended) => match ended? {
-            Err(PipelineError::Superseded) => Err(starts::Superseded::of(&app).into()),
-            ended => ended.context("the pipeline stopped"),
-        },
-        Err(_) => {
-            tracing::warn!("the last commit did not end in time; the log still has everything");
-            Ok(())
         }
     };
+    let outcome = wind_up(&app, pipeline).await;
     tidy.abort();
     background.accounts.abort();
     app.log.close().await?;
     outcome
 }
 
-async fn flight_closed(
-    door: Option<tokio::task::JoinHandle<anyhow::Result<()>>>,
+/// The last commits, and the leave from Kafka's group.
+async fn wind_up(
+    app: &App,
+    pipeline: impl Future<Output = Result<Result<(), PipelineError>, JoinError>>,
 ) -> anyhow::Result<()> {
+    let by = tokio::time::Instant::now() + COMMIT_GRACE;
+    let outcome = match tokio::time::timeout_at(by, pipeline).await {
+        Ok(Ok(Err(_))) if app.history.is_superseded() => Err(starts::Superseded::of(app).into()),
+        Ok(Ok(ended)) => ended.context("the pipeline stopped"),
+        Ok(Err(abrupt)) => Err(abrupt.into()),
+        Err(_) => {
+            tracing::warn!("the last commit did not end in time; the log still has everything");
+            Ok(())
+        }
+    };
+    let trails = tokio::time::timeout_at(by, app.trails.stopped());
+    if trails.await.is_err() {
+        tracing::warn!("the trails' last commits did not end in time; the next start delivers on");
+    }
+    // Others take the partitions over at once, and not after a time-out.
+    if let Some(reader) = app.kafka.as_ref().and_then(|k| k.reader.as_ref())
+        && tokio::time::timeout_at(by, reader.closed()).await.is_err()
+    {
+        tracing::warn!("kafka's group was not left in time; others wait for the session to end");
+    }
+    outcome
+}
+
+async fn flight_closed(door: Option<JoinHandle<anyhow::Result<()>>>) -> anyhow::Result<()> {
     if let Some(door) = door
         && let Err(error) = door.await?
     {

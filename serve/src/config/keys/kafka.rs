@@ -207,6 +207,17 @@ pub(super) const KAFKA: &[Key] = &[
         },
     ),
     key(
+        "kafka.static_member",
+        ["kafka-static-member", "CAIRN_KAFKA_STATIC_MEMBER"],
+        "BOOL",
+        "true",
+        "A process that crashed and comes back on the same data folder is the same member of the group, and has its partitions at once",
+        |s, v| {
+            s.kafka.static_member = v.boolean()?;
+            Ok(())
+        },
+    ),
+    key(
         "kafka.properties",
         ["kafka-property", "CAIRN_KAFKA_PROPERTIES"],
         "LIST",
