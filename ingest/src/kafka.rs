@@ -32,6 +32,13 @@
 //!   still believes does not matter: its commit is refused. A partition that is
 //!   stopped is owned all the same: it is in what `begin` returns, and nothing
 //!   comes of it.
+//! - **A member that comes back.** With [`KafkaOptions::instance`] a process
+//!   that was killed and starts again has its partitions at once, and others
+//!   notice nothing (KIP-345). Such a member leaves the group when its source
+//!   is dropped, by taking its subscription back, for closing a consumer leaves
+//!   it in. The group gives it what it had and looks at nothing else, so it is
+//!   looked for what was given to nobody. Of two with one name the later one
+//!   has the place: `next` of the earlier one fails for good, and says why.
 //! - **Holes.** Transactions leave offsets without records. A position passes
 //!   them with the next record, and at the end of a partition with librdkafka's
 //!   notice that all below an offset was polled: that notice stands in the

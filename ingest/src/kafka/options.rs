@@ -19,7 +19,8 @@ pub struct KafkaOptions {
     /// The consumer group: the processes that share the work.
     pub group: String,
     /// A name of this process that survives a restart (`group.instance.id`):
-    /// the group then waits for it instead of sharing its work out anew.
+    /// it then comes back to its place, and the group does not share out anew.
+    /// Without one its place is given away when its session has run out.
     pub instance: Option<String>,
     /// The topics that are read. The first rule that fits a topic counts,
     /// names before patterns.
