@@ -81,6 +81,12 @@ class Server:
             sys.exit(f"{query}: {status} {answer}")
         return json.loads(answer)["rows"]
 
+    def flush(self):
+        """With Kafka, what was acknowledged may still have to be read."""
+        status, answer = self.call("POST", "/v1/flush")
+        if status != 200:
+            sys.exit(f"the flush failed: {status} {answer}")
+
     def measure(self, name):
         """Sends one event and waits until it can be seen."""
         self.send([name])
@@ -112,6 +118,7 @@ def main():
     own = "event_source = 's3.amazonaws.com' AND user_agent = 'bench'"
     count = f"SELECT count(*) FROM history WHERE {own}"
     found["first_start"], sent = server.measure(f"{run}-first"), 1
+    server.flush()
     before = server.sql(count)[0][0] - sent
     days, rows = server.sql("SELECT count(DISTINCT date_trunc('day', ingest_time)), count(*) FROM history")[0]
     found["history"] = {"rows": rows, "ingest_days": days}
@@ -128,6 +135,7 @@ def main():
             server = Server(args)
             found.setdefault(case, []).append(server.measure(f"{run}-{number}-{case}"))
             sent += 1
+    server.flush()
     found["sent"], found["there"] = sent, server.sql(count)[0][0] - before
     server.end(signal.SIGTERM)
     print(json.dumps(found, indent=1))

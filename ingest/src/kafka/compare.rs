@@ -27,7 +27,7 @@ use std::time::Duration;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{ClientConfig, Offset};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::time::Instant;
 
 use super::client::{Context, GroupConsumer};
@@ -164,8 +164,15 @@ fn listen(queue: &EventQueue, known: &[Known], by: Instant) -> Answers {
         };
         if let Some(known) = asked.get(&log)
             && heard.is_since(known.mark.next)
+            && !answers.contains_key(&log)
         {
-            answers.entry(log).or_insert_with(|| judge(known, heard));
+            // Nothing more of it. A broker gives of all logs but the first that has
+            // something no batch above the fetch's size, so one that goes on being
+            // fetched would keep the others waiting until it is at its end.
+            let mut list = TopicPartitionList::new();
+            list.add_partition(&log.0, log.1);
+            let _ = queue.consumer().pause(&list);
+            answers.insert(log, judge(known, heard));
         }
     }
     for log in asked.into_keys() {

@@ -363,6 +363,7 @@ impl KafkaOptions {
             .set("statistics.interval.ms", "0")
             .set("queued.min.messages", "1")
             .set("fetch.message.max.bytes", "65536")
+            .set("fetch.queue.backoff.ms", "20")
             .set("fetch.wait.max.ms", "20");
         config
     }
