@@ -79,23 +79,6 @@ def test_a_quick_return_is_not_noticed_by_the_others(fleet, kafka, chance):
     fleet.stop()
 
 
-def test_what_waits_in_each_partition_keeps_no_other_from_beginning(kafka, tmp_path, chance):
-    """Each begin asks each log for the record that was read last. All have much to tell, in large batches."""
-    topic = kafka.create_topic(partitions=6)
-    with Fleet(tmp_path / "fleet", kafka, [topic], arguments=PATIENT) as fleet:
-        load, one = Load(kafka, topic, 6, chance, padding=10_000), fleet.start("one")
-        for partition in range(6):
-            load.send(5, partition)
-        fleet.check(load.book, one)
-        one.kill()
-        for partition in range(6):
-            load.send(600, partition)
-        one.start()
-        fleet.check(load.finish(), one)
-        assert "does not answer" not in one.log()
-        fleet.stop()
-
-
 def test_an_orderly_stop_hands_everything_over(fleet, kafka, chance):
     one, two = fleet.start("one"), fleet.start("two")
     load = Load(kafka, fleet.topic, PARTITIONS, chance).send(20)
