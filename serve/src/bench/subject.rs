@@ -12,7 +12,7 @@ use cairn_schemas::selector::Among;
 use cairn_schemas::{Micros, TrailName};
 use cairn_store::log::Envelope;
 use cairn_store::objects::ObjectSettings;
-use cairn_store::table::Table;
+use cairn_store::table::{Table, TableOptions};
 use futures::StreamExt as _;
 
 use super::generate::Record;
@@ -43,6 +43,7 @@ pub(crate) async fn open(options: Options) -> anyhow::Result<Box<dyn Subject>> {
         ids: Arc::new(SystemIds),
         objects: ObjectSettings::default(),
         shared: false,
+        tables: TableOptions::default(),
     };
     std::fs::create_dir_all(options.data.join("store"))
         .context("cannot make the data directory")?;

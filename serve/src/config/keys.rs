@@ -71,7 +71,9 @@ const MS_100: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
-const MONTH: Duration = Duration::from_secs(30 * 86_400);
+/// A checkpoint of a Delta table tells for a week what was removed; a process that
+/// starts from one later would take such a file for one that was never listed.
+const GRACE: Duration = Duration::from_secs(6 * 86_400);
 
 const fn key(
     name: &'static str,
@@ -319,9 +321,9 @@ const OWN: &[Key] = &[
         ["history-vacuum-grace", "CAIRN_HISTORY_VACUUM_GRACE"],
         "TIME",
         "1h",
-        "How long a file that left the table stays for queries under way",
+        "How long a file that left the table stays for queries under way; six days at most",
         |s, v| {
-            s.history.vacuum_grace = v.duration(SECOND, MONTH)?;
+            s.history.vacuum_grace = v.duration(SECOND, GRACE)?;
             Ok(())
         },
     ),

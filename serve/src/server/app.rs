@@ -13,6 +13,7 @@ use cairn_schemas::{Clock, IdSource, Partition};
 use cairn_store::control::ControlStore;
 use cairn_store::log::EmbeddedLog;
 use cairn_store::objects::ObjectSettings;
+use cairn_store::table::TableOptions;
 use tokio_util::sync::CancellationToken;
 
 use super::audit::Audit;
@@ -124,6 +125,8 @@ pub struct Ambient {
     pub objects: ObjectSettings,
     /// Whether other processes use the same store.
     pub shared: bool,
+    /// How history's tables are kept.
+    pub tables: TableOptions,
 }
 
 impl App {

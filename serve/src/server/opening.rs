@@ -10,7 +10,7 @@ use cairn_ingest::history::{History, Standing};
 use cairn_schemas::{Partition, keys};
 use cairn_store::log::{EmbeddedLog, LogOptions};
 use cairn_store::objects::Opened;
-use cairn_store::table::{Table, TableOptions, TableSpec};
+use cairn_store::table::{Table, TableSpec};
 
 use super::app::{Ambient, FOLLOWER_BYTES, size};
 use crate::config::Settings;
@@ -42,10 +42,11 @@ pub(crate) async fn open_log(dir: &Path, settings: &Settings) -> anyhow::Result<
 }
 
 pub(super) async fn open_history(root: &Opened, ambient: &Ambient) -> anyhow::Result<History> {
+    let options = &ambient.tables;
     let open = async |key: &str, spec: TableSpec| -> anyhow::Result<Arc<Table>> {
         let opened = root.at(key);
         let (clock, ids) = (Arc::clone(&ambient.clock), Arc::clone(&ambient.ids));
-        let table = Table::open_or_create(&opened, spec, TableOptions::default(), clock, ids).await;
+        let table = Table::open_or_create(&opened, spec, options.clone(), clock, ids).await;
         Ok(Arc::new(
             table.with_context(|| format!("cannot open the table {key}"))?,
         ))

@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use cairn_ingest::pipeline::PipelineError;
 use cairn_schemas::control::{Principal, Role};
 use cairn_schemas::{Clock, keys};
+use cairn_store::table::TableOptions;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinError, JoinHandle};
@@ -65,6 +66,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         clock,
         ids: Arc::new(SystemIds),
         shared: settings.store.url.is_some(),
+        tables: TableOptions::default(),
     };
     let (app, background) = App::start(settings, ambient).await?;
     catch_up(&app).await;

@@ -3,6 +3,7 @@ use cairn_schemas::control::Role;
 use cairn_schemas::selector::Among;
 use cairn_schemas::{AccountId, Clock, Micros, Partition, Position, Withheld};
 use cairn_store::objects::ObjectSettings;
+use cairn_store::table::TableOptions;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,6 +34,7 @@ fn ambient(seed: u64) -> Ambient {
         ids: Arc::new(Counting(AtomicU64::new(seed))),
         objects: ObjectSettings::default(),
         shared: true,
+        tables: TableOptions::default(),
     }
 }
 

@@ -12,6 +12,7 @@ use cairn_schemas::selector::Among;
 use cairn_schemas::{Clock, Micros, Position};
 use cairn_store::log::Envelope;
 use cairn_store::objects::ObjectSettings;
+use cairn_store::table::TableOptions;
 use futures::StreamExt;
 
 use super::super::*;
@@ -68,6 +69,12 @@ async fn server(dir: &Path) -> Server {
         ids: Arc::new(SystemIds),
         objects: ObjectSettings::default(),
         shared: false,
+        // The Delta kernel goes by the machine's own clock alone: it would leave out of
+        // a checkpoint whatever is said to have been removed more than a week ago.
+        tables: TableOptions {
+            checkpoint_every: 0,
+            ..TableOptions::default()
+        },
     };
     let (app, background) = App::start(settings, ambient).await.unwrap();
     let tidy = tokio::spawn(tidy(Arc::clone(&app), background.stop.clone()));
