@@ -66,7 +66,7 @@ class Moto(S3):
         """Starts it, with one empty bucket."""
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)],
+                [sys.executable, str(pathlib.Path(__file__).with_name("moto_server.py")), "-H", "127.0.0.1", "-p", str(self.port)],
                 stdout=log, stderr=log, env=clean_environment())
         end = time.monotonic() + 60
         while True:

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_schemas::{Clock, Micros};
+use parking_lot::Mutex;
 use rdkafka::consumer::Consumer;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
@@ -43,6 +44,7 @@ pub(super) struct Poller {
     pub(super) acceptances: Arc<dyn Acceptances>,
     pub(super) buffer_bytes: usize,
     pub(super) commands: std::sync::mpsc::Receiver<Command>,
+    in_group: Arc<Mutex<bool>>,
     tracks: HashMap<String, HashMap<i32, Track>>,
     batch: Batch,
     /// Counts what the group says.
@@ -65,6 +67,11 @@ pub(super) struct PollerParts {
     pub(super) acceptances: Arc<dyn Acceptances>,
     pub(super) buffer_bytes: usize,
     pub(super) commands: std::sync::mpsc::Receiver<Command>,
+    /// Whether this member has a part, which it has not given back. Offsets are
+    /// reported only then, and while it is locked: a report that came to the
+    /// broker after the request to join again would carry the member's former
+    /// id, and Kafka would fence the static member off from itself, for good.
+    pub(super) in_group: Arc<Mutex<bool>>,
 }
 
 impl Poller {
@@ -78,6 +85,7 @@ impl Poller {
             acceptances: parts.acceptances,
             buffer_bytes: parts.buffer_bytes,
             commands: parts.commands,
+            in_group: parts.in_group,
             tracks: HashMap::new(),
             batch: Batch::default(),
             round: 0,
@@ -161,6 +169,8 @@ impl Poller {
     }
 
     fn unassign(&self) {
+        // From here on librdkafka may join anew.
+        *self.in_group.lock() = false;
         if let Err(error) = self.queue.consumer().unassign() {
             self.board.client_error(&error.to_string());
         }
@@ -180,6 +190,7 @@ impl Poller {
         if self.given {
             let assigned = self.queue.consumer().assign(&list);
             assigned.map_err(|error| error.to_string())?;
+            *self.in_group.lock() = true;
         }
         for (topic, track) in plan.tracks {
             let partitions = self.tracks.entry(topic).or_default();

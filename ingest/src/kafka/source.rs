@@ -87,6 +87,7 @@ pub struct KafkaHandle {
     planner: Planner,
     board: Arc<KafkaBoard>,
     reported: Arc<Mutex<Position>>,
+    in_group: Arc<Mutex<bool>>,
     closed: watch::Receiver<bool>,
 }
 
@@ -123,6 +124,7 @@ impl KafkaSource {
         shared.lock().change();
         let weak_queue = Arc::downgrade(&queue);
         let (commands, received) = std::sync::mpsc::channel();
+        let in_group = Arc::default();
         let planner = Planner {
             cluster: Arc::clone(&cluster),
             epochs: deps.epochs,
@@ -140,6 +142,7 @@ impl KafkaSource {
             acceptances: Arc::clone(&deps.acceptances),
             buffer_bytes: options.buffer_bytes,
             commands: received,
+            in_group: Arc::clone(&in_group),
         });
         let watcher = Watcher {
             cluster,
@@ -172,6 +175,7 @@ impl KafkaSource {
             planner: planner.clone(),
             board,
             reported: Arc::default(),
+            in_group,
             closed,
         };
         let source = Self {
@@ -279,6 +283,10 @@ impl KafkaHandle {
     /// nothing is said when they cannot be written.
     pub fn report(&self, committed: &Position) {
         self.board.committed(committed);
+        let in_group = self.in_group.lock();
+        if !*in_group {
+            return;
+        }
         let mut list = TopicPartitionList::new();
         let mut reported = self.reported.lock();
         for status in self.board.status().partitions {
