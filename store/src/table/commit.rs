@@ -437,7 +437,7 @@ impl Table {
 
     /// A pause that doubles with each try, half of it by chance, so that two
     /// committers do not keep step.
-    async fn pause(&self, attempt: u32) {
+    pub(super) async fn pause(&self, attempt: u32) {
         let mut byte = [0u8; 1];
         self.ids.fill(&mut byte);
         let most = self.options.pause * (1 << attempt.min(6));

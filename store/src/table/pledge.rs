@@ -59,6 +59,9 @@ impl Pledge {
     }
 }
 
+/// How often a pledged file is looked for before it counts as gone.
+const LOOKS: u32 = 4;
+
 impl Table {
     /// What another table's entry has to hold so that the rows of `prepared` are
     /// in this one, and this one stands at `to` in the partitions named there.
@@ -191,11 +194,24 @@ impl Table {
         at.reaches(&pledge.to)
     }
 
+    /// Whether the file lies there. A store may once not know of a file that it
+    /// has: so that it is gone is believed at the last of several looks.
+    async fn look_for(&self, path: &str) -> object_store::Result<()> {
+        let key = self.log.key(path);
+        for attempt in 1..LOOKS {
+            match self.log.store.head(&key).await {
+                Err(object_store::Error::NotFound { .. }) => self.pause(attempt).await,
+                other => return other.map(drop),
+            }
+        }
+        self.log.store.head(&key).await.map(drop)
+    }
+
     /// Makes sure that the files lie there.
     async fn secure(&self, pledge: &Pledge, made: &Made) -> Result<(), TableError> {
         for add in &pledge.adds {
-            match self.log.store.head(&self.log.key(&add.path)).await {
-                Ok(_) => {}
+            match self.look_for(&add.path).await {
+                Ok(()) => {}
                 Err(object_store::Error::NotFound { .. }) => {
                     let ours = made.files.iter().find(|(path, _)| *path == add.path);
                     let Some((path, bytes)) = ours else {
