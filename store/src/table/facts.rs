@@ -8,7 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, StringArray, StringViewArray,
+};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use cairn_schemas::{AccountId, Micros, Partition};
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
@@ -90,7 +92,28 @@ pub(super) struct Columns<'a> {
     pub(super) partition: Option<&'a Int32Array>,
     pub(super) offset: Option<&'a Int64Array>,
     account: Option<&'a StringArray>,
-    raw: Option<&'a StringArray>,
+    raw: Option<Texts<'a>>,
+}
+
+/// Texts in either of the forms in which rows come to be written.
+#[derive(Clone, Copy)]
+enum Texts<'a> {
+    Copied(&'a StringArray),
+    Viewed(&'a StringViewArray),
+}
+
+impl<'a> Texts<'a> {
+    fn of(column: &'a ArrayRef) -> Option<Self> {
+        let copied = column.as_string_opt::<i32>().map(Self::Copied);
+        copied.or_else(|| column.as_string_view_opt().map(Self::Viewed))
+    }
+
+    fn value(self, row: usize) -> &'a str {
+        match self {
+            Self::Copied(texts) => texts.value(row),
+            Self::Viewed(texts) => texts.value(row),
+        }
+    }
 }
 
 impl<'a> Columns<'a> {
@@ -109,7 +132,7 @@ impl<'a> Columns<'a> {
                 .column_by_name("log_offset")
                 .and_then(|c| c.as_primitive_opt::<Int64Type>()),
             account: text("account_id"),
-            raw: text("raw"),
+            raw: batch.column_by_name("raw").and_then(Texts::of),
         }
     }
 }

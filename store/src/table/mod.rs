@@ -27,6 +27,7 @@ mod commit;
 mod compact;
 mod error;
 mod facts;
+mod gather;
 mod landed;
 mod log;
 mod merge;

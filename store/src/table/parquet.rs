@@ -20,6 +20,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::schema::types::ColumnPath;
 
 use super::facts::Facts;
+use super::gather::{self, Gather};
 use super::spec::{ParquetOptions, TableSpec};
 
 /// Columns whose values hardly ever repeat: a dictionary would be built and
@@ -111,7 +112,10 @@ impl Layout {
         self.sort
     }
 
-    fn properties(&self, rows: usize) -> Result<WriterProperties, ParquetError> {
+    /// For a file of about `rows` rows, with no value in the columns that are
+    /// `empty`; without those, none is known to have none.
+    fn properties(&self, rows: usize, empty: &[bool]) -> Result<WriterProperties, ParquetError> {
+        let is_empty = |n: usize| empty.get(n).copied().unwrap_or_default();
         let o = &self.options;
         let mut builder = WriterProperties::builder()
             .set_created_by(concat!("cairn version ", env!("CARGO_PKG_VERSION")).to_owned())
@@ -127,13 +131,21 @@ impl Layout {
                 nulls_first: false,
             }]));
         }
-        for field in self.schema.fields() {
+        for (n, field) in self.schema.fields().iter().enumerate() {
             builder = column(builder, field.name(), field.data_type());
+            if is_empty(n) && !field.data_type().is_nested() {
+                // A compressor costs more than what there is to compress.
+                let path = ColumnPath::from(field.name().as_str());
+                builder = builder.set_column_compression(path, Compression::UNCOMPRESSED);
+            }
         }
         // The filter starts at the size for this many values and is folded to
         // what the real number of distinct ones needs.
         let most = rows.clamp(1, o.row_group_rows) as u64;
         for name in &self.bloom {
+            if self.schema.index_of(name).is_ok_and(is_empty) {
+                continue;
+            }
             let path = ColumnPath::from(name.as_str());
             builder = builder
                 .set_column_bloom_filter_enabled(path.clone(), true)
@@ -183,12 +195,22 @@ pub(super) struct Encoder {
 impl Encoder {
     /// `rows` is the number to expect, for the filters' size.
     pub(super) fn new(layout: &Layout, day: i32, rows: usize) -> Result<Self, ParquetError> {
+        Self::without(layout, day, rows, &[])
+    }
+
+    /// [`Self::new`] of rows without a value in the columns that are `empty`.
+    fn without(
+        layout: &Layout,
+        day: i32,
+        rows: usize,
+        empty: &[bool],
+    ) -> Result<Self, ParquetError> {
         // Room that is not used is never touched; growing copies.
         let room = rows.saturating_mul(ROW_BYTES).min(MOST_ROOM);
         let writer = ArrowWriter::try_new(
             Vec::with_capacity(room),
             Arc::clone(&layout.schema),
-            Some(layout.properties(rows)?),
+            Some(layout.properties(rows, empty)?),
         )?;
         Ok(Self {
             writer,
@@ -201,8 +223,13 @@ impl Encoder {
     /// Takes rows that follow those before in the sort order.
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
         let stored = self.layout.stored(batch)?;
-        self.facts.add(&stored, true);
-        self.writer.write(&stored)
+        self.put(&stored)
+    }
+
+    /// [`Self::write`] of rows without `ingest_date`, large texts as views or not.
+    fn put(&mut self, stored: &RecordBatch) -> Result<(), ParquetError> {
+        self.facts.add(stored, true);
+        self.writer.write(stored)
     }
 
     /// Bytes so far, about.
@@ -233,9 +260,11 @@ pub(super) fn encode(
         add_keys(layout, b, batch, &mut days)?;
     }
     let whole = days.len() == 1;
+    let empty = gather::empty(&layout.schema, batches);
+    let mut gather = None;
     let mut files = Vec::with_capacity(days.len());
     for (day, mut keys) in days {
-        let mut encoder = Encoder::new(layout, day, keys.len())?;
+        let mut encoder = Encoder::without(layout, day, keys.len(), &empty)?;
         if layout.sort.is_none() || keys.is_sorted() {
             if whole {
                 // Already in order: not a byte is copied.
@@ -248,13 +277,13 @@ pub(super) fn encode(
         } else {
             keys.sort_unstable();
         }
-        let sources: Vec<&RecordBatch> = batches.iter().collect();
+        let sources = gather.get_or_insert_with(|| Gather::new(&layout.schema, batches));
         for chunk in keys.chunks(CHUNK_ROWS) {
             let rows: Vec<(usize, usize)> = chunk
                 .iter()
                 .map(|(_, b, row)| (*b as usize, *row as usize))
                 .collect();
-            encoder.write(&arrow::compute::interleave_record_batch(&sources, &rows)?)?;
+            encoder.put(&sources.rows(&rows)?)?;
         }
         files.push(encoder.finish()?);
     }
@@ -297,3 +326,6 @@ fn add_keys(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
