@@ -30,7 +30,7 @@ pub use event::{Dialect, Event, Resource, Text};
 pub use flags::Flags;
 pub use refusal::{Reason, Refusal};
 
-pub(crate) use json::plain_end;
+pub(crate) use json::{Room, plain_end};
 
 use fields::{Fields, Top};
 use json::{Fault, Kind, Tape};
@@ -106,6 +106,15 @@ impl<'c> Context<'c> {
 /// A [`Refusal`] for what goes to quarantine. Everything else is an event:
 /// odd values are null in their columns and flagged, and `raw` has them.
 pub fn decode<'a>(raw: &'a [u8], context: &Context<'_>) -> Result<Event<'a>, Refusal> {
+    decode_in(raw, context, &mut Room::default())
+}
+
+/// [`decode`], in memory that one event leaves to the next.
+pub(crate) fn decode_in<'a>(
+    raw: &'a [u8],
+    context: &Context<'_>,
+    room: &mut Room,
+) -> Result<Event<'a>, Refusal> {
     let limit = context.limits.max_event.min(u32::MAX as usize);
     if raw.len() > limit {
         return Err(Refusal::too_large(raw.len(), limit));
@@ -122,7 +131,7 @@ pub fn decode<'a>(raw: &'a [u8], context: &Context<'_>) -> Result<Event<'a>, Ref
     if text.bytes().all(|b| b.is_ascii_whitespace()) {
         return Err(Refusal::new(Reason::Empty, "the record is empty"));
     }
-    let tape = Tape::read(text, context.limits.max_depth)
+    let tape = Tape::read_in(text, context.limits.max_depth, room)
         .map_err(|fault| refuse(fault, context.limits.max_depth))?;
     if tape.kind(0) != Kind::Object {
         return Err(Refusal::new(
@@ -141,9 +150,9 @@ pub fn decode<'a>(raw: &'a [u8], context: &Context<'_>) -> Result<Event<'a>, Ref
     };
     let identity = fields.at(Top::UserIdentity);
     let account_id = account::decide(&mut values, identity, context)?;
-    Ok(assemble::event(
-        values, text, dialect, account_id, identity, context,
-    ))
+    let event = assemble::event(values, text, dialect, account_id, identity, context);
+    tape.leave(room);
+    Ok(event)
 }
 
 fn refuse(fault: Fault, max_depth: usize) -> Refusal {

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use cairn_schemas::selector::Among;
 use cairn_schemas::{AccountId, Micros, Position};
 
-use crate::decode::{self, Context, DecodeLimits, Dialect, Event, Flags, Reason, Refusal};
+use crate::decode::{self, Context, DecodeLimits, Dialect, Event, Flags, Reason, Refusal, Room};
 use crate::recent::Stretch;
 use crate::rows::{BatchFull, QuarantineBuilder, QuarantineRow, RowBuilder, RowMeta};
 use crate::seen::{Candidate, ContentId, Done, Place, Seen, SeenError, SeenIndex, SeenKey, Slot};
@@ -23,8 +23,9 @@ mod learn;
 
 pub use learn::{CatchUpError, CatchingUp, LEARNED, Learnable, MakeJudge, learnable, open_index};
 
-/// Records that are decoded before they are looked up together.
-const CHUNK: usize = 1024;
+/// Records that are decoded before they are looked up together: so few that they
+/// and what is read of them stay in a processor's own cache.
+const CHUNK: usize = 256;
 /// The time between two looks for entries that have left the window.
 const FORGET_EVERY: i64 = 3600 * cairn_schemas::time::SECOND;
 
@@ -78,6 +79,8 @@ pub struct Judge {
     refused: QuarantineBuilder,
     /// For how many days an event is remembered.
     window_days: u32,
+    /// What decoding one event leaves to the next.
+    room: Room,
     /// When the index was last told to forget.
     forgot_at: Micros,
     /// Batches before the index's own work is tried again.
@@ -101,6 +104,7 @@ impl Judge {
             rows: RowBuilder::new(),
             refused: QuarantineBuilder::new(),
             window_days,
+            room: Room::default(),
             forgot_at: Micros(0),
             rest: 0,
         }
@@ -194,10 +198,12 @@ impl Judge {
         records: &[Record],
         judged: &mut Judged,
     ) -> Result<(), JudgeError> {
+        let mut room = std::mem::take(&mut self.room);
         let decoded: Vec<Result<Event<'_>, Refusal>> = records
             .iter()
-            .map(|record| self.decode(batch, record))
+            .map(|record| self.decode(batch, record, &mut room))
             .collect();
+        self.room = room;
         let mut candidates = Vec::with_capacity(records.len());
         for (event, record) in decoded.iter().zip(records) {
             let Ok(event) = event else { continue };
@@ -227,7 +233,12 @@ impl Judge {
         Ok(())
     }
 
-    fn decode<'a>(&self, batch: &Received, record: &'a Record) -> Result<Event<'a>, Refusal> {
+    fn decode<'a>(
+        &self,
+        batch: &Received,
+        record: &'a Record,
+        room: &mut Room,
+    ) -> Result<Event<'a>, Refusal> {
         if let Some(refusal) = &record.refusal {
             return Err(Refusal::clone(refusal));
         }
@@ -242,7 +253,7 @@ impl Judge {
             item: record.item,
             ..Context::new(&batch.envelope, &batch.partition, record.offset)
         };
-        let event = decode::decode(&record.bytes, &context)?;
+        let event = decode::decode_in(&record.bytes, &context, room)?;
         // Otherwise a sender could put words into the mouth of the audit trail.
         if !own && claims_to_be_cairn(&event) {
             return Err(reserved());

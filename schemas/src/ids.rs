@@ -27,9 +27,15 @@ macro_rules! name_type {
         impl $name {
             /// Checks `text` and keeps it.
             pub fn new(text: &str) -> Result<Self, IdError> {
+                Self::check(text)?;
+                Ok(Self(Arc::from(text)))
+            }
+
+            /// What [`Self::new`] would say of `text`.
+            pub fn check(text: &str) -> Result<(), IdError> {
                 let check: fn(&str) -> bool = $check;
                 if check(text) {
-                    Ok(Self(Arc::from(text)))
+                    Ok(())
                 } else {
                     // A hostile name may be megabytes long; its start tells enough.
                     let given = text.chars().take(64).collect();

@@ -201,12 +201,10 @@ impl Selector {
         if !self.accounts.contains(event.account()) {
             return Err(Refusal::Account);
         }
-        if let Among::Only(regions) = &self.regions {
-            // Regions lie here in lower case; senders write them as they like.
-            let named = event.region().map(str::to_ascii_lowercase);
-            if !named.is_some_and(|r| regions.contains(&r)) {
-                return Err(Refusal::Region);
-            }
+        if let Among::Only(regions) = &self.regions
+            && !event.region().is_some_and(|r| is_among(regions, r))
+        {
+            return Err(Refusal::Region);
         }
         match (self.read_write, event.read_write()) {
             (ReadWriteFilter::All, _)
@@ -237,6 +235,15 @@ impl Selector {
                 None => "a criterion does not hold".to_owned(),
             },
         }
+    }
+}
+
+/// Regions lie here in lower case; senders write them as they like, which nearly
+/// always is in lower case too.
+fn is_among(regions: &BTreeSet<String>, named: &str) -> bool {
+    match named.bytes().any(|b| b.is_ascii_uppercase()) {
+        true => regions.contains(&named.to_ascii_lowercase()),
+        false => regions.contains(named),
     }
 }
 

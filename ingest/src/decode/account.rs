@@ -66,7 +66,7 @@ fn check(text: &str, context: &Context<'_>) -> Result<(), Refusal> {
     };
     // What is in the sender's set was checked when it went in.
     if !known {
-        AccountId::new(text)
+        AccountId::check(text)
             .map_err(|error| Refusal::new(Reason::AccountInvalid, error.to_string()))?;
         if matches!(context.accounts, Among::Only(_)) {
             return Err(Refusal::new(

@@ -63,26 +63,54 @@ pub(crate) enum Fault {
     DuplicateKey { at: usize, key: String },
 }
 
+/// Memory that one reading leaves to the next: asking for it anew for each event
+/// costs as much as a tenth of reading it.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    nodes: Vec<Node>,
+    open: Vec<Open>,
+    keys: Vec<(u64, u32)>,
+}
+
+/// More nodes than any real event has: room for more is not kept.
+const MOST_KEPT: usize = 1 << 16;
+
 impl<'a> Tape<'a> {
     /// Reads `text`, whose containers may stand `max_depth` deep. The text is
     /// shorter than 4 GiB; the caller's limit on events sees to that.
     pub(crate) fn read(text: &'a str, max_depth: usize) -> Result<Self, Fault> {
+        Self::read_in(text, max_depth, &mut Room::default())
+    }
+
+    /// [`Self::read`], in memory that [`Self::leave`] gives back.
+    pub(crate) fn read_in(text: &'a str, max_depth: usize, room: &mut Room) -> Result<Self, Fault> {
+        let mut nodes = std::mem::take(&mut room.nodes);
+        nodes.clear();
         // Enough for real events, whose keys and values are longer than that:
         // one allocation.
-        let nodes = Vec::with_capacity(text.len() / 16 + 8);
+        nodes.reserve(text.len() / 16 + 8);
+        room.open.clear();
+        room.keys.clear();
         let mut reader = Reader {
             bytes: text.as_bytes(),
             at: 0,
             max_depth,
             nodes,
-            open: Vec::with_capacity(16),
-            keys: Vec::with_capacity(64),
+            open: &mut room.open,
+            keys: &mut room.keys,
         };
         reader.document()?;
         Ok(Self {
             text,
             nodes: reader.nodes,
         })
+    }
+
+    /// Leaves its memory to the next.
+    pub(crate) fn leave(self, room: &mut Room) {
+        if self.nodes.capacity() <= MOST_KEPT {
+            room.nodes = self.nodes;
+        }
     }
 
     fn node(&self, at: At) -> Node {
@@ -163,6 +191,7 @@ impl<'a> Tape<'a> {
 }
 
 /// An object or array that is not closed yet.
+#[derive(Debug)]
 struct Open {
     node: u32,
     object: bool,
@@ -170,21 +199,21 @@ struct Open {
     keys: usize,
 }
 
-struct Reader<'a> {
+struct Reader<'a, 'r> {
     bytes: &'a [u8],
     at: usize,
     max_depth: usize,
     nodes: Vec<Node>,
-    open: Vec<Open>,
+    open: &'r mut Vec<Open>,
     /// Hash and node of the keys of all open objects, the innermost last.
-    keys: Vec<(u64, u32)>,
+    keys: &'r mut Vec<(u64, u32)>,
 }
 
 /// Up to so many keys, each new key is held against all before it; an object
 /// with more is sorted when it closes, so that a hostile one costs n log n.
 const FEW_KEYS: usize = 32;
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     fn document(&mut self) -> Result<(), Fault> {
         self.space();
         self.value()?;

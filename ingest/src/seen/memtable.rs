@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use ahash::RandomState;
 use cairn_schemas::Micros;
 
 use super::cut::Cut;
@@ -21,9 +22,9 @@ pub(super) struct Memtable {
     /// Where the log had been covered when this table was begun: what a loss
     /// of it takes the index back to.
     pub(super) from: Cut,
-    /// The first entry of each key. The standard hasher is keyed, so a sender
-    /// who grinds ids can't make them collide here.
-    first: HashMap<SeenKey, Held>,
+    /// The first entry of each key. The hasher is keyed, so a sender who grinds ids
+    /// can't make them collide here.
+    first: HashMap<SeenKey, Held, RandomState>,
     /// Further contents of a key, found by content: a flood of different
     /// bytes under one id must not make each look-up longer.
     more: HashMap<(SeenKey, ContentId), Held>,
@@ -40,7 +41,7 @@ impl Memtable {
     pub(super) fn new(from: Cut, entries: usize) -> Self {
         Self {
             from,
-            first: HashMap::with_capacity(entries),
+            first: HashMap::with_capacity_and_hasher(entries, RandomState::new()),
             more: HashMap::new(),
             rivals: HashMap::new(),
             ends: Cut::default(),
