@@ -26,9 +26,11 @@ impl Table {
     /// Refuses a clock of the machine that is ahead of the store's. On a local
     /// disk both are the same, and only [`Self::check_gap`] tells.
     pub(super) async fn check_clock(&self) -> Result<(), TableError> {
-        let there = self.store_time().await?;
-        // After it, so that a slow store does not look like one that is ahead.
+        // Before the store is asked: one that takes hours to answer, or a process that
+        // is stopped meanwhile, would look like a clock that is ahead. What that
+        // leaves unseen is no more than the answer took.
         let here = self.clock.now().0.div_euclid(1000);
+        let there = self.store_time().await?;
         if here.saturating_sub(there) <= millis(MOST_AHEAD) {
             return Ok(());
         }
