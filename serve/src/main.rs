@@ -7,8 +7,8 @@ fn main() -> std::process::ExitCode {
 
 /// Arenas of the allocator for each processor. glibc makes up to eight, and keeps
 /// what was freed in one from the threads of all others: of the memory that a busy
-/// server held, most was free. With four it needs a quarter less, and no more
-/// time; with two, 3 % more time.
+/// server held, most was free. With four it needs a sixth less, and hardly more
+/// time; with two a third less, and 3 % more time (docs/benchmarks.md).
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const ARENAS: usize = 4;
 
