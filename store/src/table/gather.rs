@@ -32,11 +32,18 @@ pub(super) struct Gather {
 }
 
 impl Gather {
-    /// Of the columns of `schema`, which are the first ones of each batch.
-    pub(super) fn new(schema: &Schema, batches: &[RecordBatch]) -> Self {
+    /// Of the columns of `schema`, which are the first ones of each batch, with no
+    /// value in those that are [`empty`].
+    pub(super) fn new(schema: &Schema, batches: &[RecordBatch], empty: &[bool]) -> Self {
         let mut fields = Vec::with_capacity(schema.fields().len());
         let mut columns: Vec<Vec<ArrayRef>> = Vec::with_capacity(schema.fields().len());
-        for (n, field) in schema.fields().iter().enumerate() {
+        for (n, (field, empty)) in schema.fields().iter().zip(empty).enumerate() {
+            if *empty {
+                // Nothing to look at, row by row.
+                fields.push(Arc::clone(field));
+                columns.push(Vec::new());
+                continue;
+            }
             let arrays = batches.iter().map(|batch| Arc::clone(batch.column(n)));
             if LARGE.contains(&field.name().as_str()) && *field.data_type() == DataType::Utf8 {
                 fields.push(Arc::new(viewed(field)));
@@ -44,12 +51,6 @@ impl Gather {
             } else {
                 fields.push(Arc::clone(field));
                 columns.push(arrays.collect());
-            }
-        }
-        for (arrays, empty) in columns.iter_mut().zip(empty(schema, batches)) {
-            // Nothing to look at, row by row.
-            if empty {
-                arrays.clear();
             }
         }
         Self {

@@ -277,7 +277,7 @@ pub(super) fn encode(
         } else {
             keys.sort_unstable();
         }
-        let sources = gather.get_or_insert_with(|| Gather::new(&layout.schema, batches));
+        let sources = gather.get_or_insert_with(|| Gather::new(&layout.schema, batches, &empty));
         for chunk in keys.chunks(CHUNK_ROWS) {
             let rows: Vec<(usize, usize)> = chunk
                 .iter()

@@ -6,7 +6,7 @@ use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::{cast, interleave_record_batch};
 use arrow::datatypes::{DataType, Field, Schema};
 
-use super::Gather;
+use super::{Gather, empty};
 
 fn schema() -> Schema {
     Schema::new(vec![
@@ -44,7 +44,7 @@ fn rows_are_those_that_copying_gives() {
             _ => (0, (n * 7) % 40),
         })
         .collect();
-    let gather = Gather::new(&schema(), &batches);
+    let gather = Gather::new(&schema(), &batches, &empty(&schema(), &batches));
     let rows = gather.rows(&places).unwrap();
     let sources: Vec<&RecordBatch> = batches.iter().collect();
     let copied = interleave_record_batch(&sources, &places).unwrap();
@@ -59,7 +59,7 @@ fn rows_are_those_that_copying_gives() {
 #[test]
 fn large_texts_stay_where_they_lie() {
     let batches = [batch(1, 4), batch(21, 4)];
-    let gather = Gather::new(&schema(), &batches);
+    let gather = Gather::new(&schema(), &batches, &empty(&schema(), &batches));
     let rows = gather.rows(&[(1, 2), (0, 0)]).unwrap();
     let place = |text: &str| text.as_ptr();
     let (raw, names) = (rows.column(1).as_string_view(), rows.column(2));
