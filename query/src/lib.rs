@@ -36,6 +36,7 @@ mod plain;
 mod planner;
 mod prune;
 mod question;
+mod received;
 mod scan;
 mod scope;
 mod session;

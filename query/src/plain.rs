@@ -5,11 +5,13 @@
 //! (an error would tell of such a row), nor to take long, nor to have any
 //! effect but choosing. A column compared with a constant of its own type
 //! qualifies, and AND, OR and NOT of such. A cast, a division, a function, a
-//! regular expression does not, and stays above.
+//! regular expression does not, and stays above. Nor does `raw`, which not every
+//! file has as it is ([`crate::received`]).
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
+use cairn_schemas::columns::RAW_COLUMN;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::{InList, Like};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
@@ -35,9 +37,9 @@ fn connective(op: Operator) -> Option<bool> {
     }
 }
 
-/// Whether values of this type compare without surprises.
-fn scalar(data_type: &DataType) -> bool {
-    !data_type.is_nested()
+/// Whether the values of this column compare without surprises, in a file too.
+fn scalar(field: &Field) -> bool {
+    !field.data_type().is_nested() && field.name() != RAW_COLUMN
 }
 
 /// Text types differ in how they are kept, not in what they compare to.
@@ -62,8 +64,8 @@ pub(crate) fn logical(expr: &Expr, schema: &Schema) -> bool {
         Expr::Column(c) => schema
             .field_with_name(&c.name)
             .ok()
-            .map(|f| f.data_type().clone())
-            .filter(scalar),
+            .filter(|f| scalar(f))
+            .map(|f| f.data_type().clone()),
         _ => None,
     };
     let literal = |e: &Expr| match e {
@@ -149,7 +151,7 @@ pub(crate) fn physical(expr: &Arc<dyn PhysicalExpr>, schema: &Schema) -> bool {
 fn column_type(expr: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Option<DataType> {
     let column = expr.downcast_ref::<Column>()?;
     let field = schema.fields().get(column.index())?;
-    (field.name() == column.name() && scalar(field.data_type())).then(|| field.data_type().clone())
+    (field.name() == column.name() && scalar(field)).then(|| field.data_type().clone())
 }
 
 fn compares(a: &Arc<dyn PhysicalExpr>, b: &Arc<dyn PhysicalExpr>, schema: &Schema) -> bool {

@@ -36,6 +36,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use crate::asof::Past;
 use crate::plain;
 use crate::prune::{may_meet, prune};
+use crate::received::FromOutlines;
 use crate::scope::{Scope, ScopeExec};
 
 /// Files above this many bytes are worth reading in more than one part.
@@ -216,6 +217,7 @@ impl EventTable {
         let config = FileScanConfigBuilder::new(url, Arc::new(source) as Arc<dyn FileSource>)
             .with_file_groups(self.groups(state, files, &full, dated))
             .with_projection_indices(Some(indices))?
+            .with_expr_adapter(Some(Arc::new(FromOutlines)))
             .build();
         let scan = DataSourceExec::from_data_source(config) as Arc<dyn ExecutionPlan>;
 

@@ -209,6 +209,13 @@ pub const QUARANTINE_COLUMNS: &[Column] = &{
 /// The name of the partition column of every table.
 pub const PARTITION_COLUMN: &str = "ingest_date";
 
+/// The column that holds what was received.
+pub const RAW_COLUMN: &str = "raw";
+
+/// The column of an outlined table that stands for `raw` where that is null
+/// (`cairn_store::outline`). It lies in files only: Cairn's own tables do not show it.
+pub const OUTLINE_COLUMN: &str = "raw_outline";
+
 /// The column whose ascending order every event file declares.
 pub const SORT_COLUMN: &str = "event_time";
 

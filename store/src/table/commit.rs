@@ -379,7 +379,7 @@ impl Table {
                     if ours {
                         return self.settle(head, &lines, made).await;
                     }
-                    super::check(&self.spec, &head.state)?;
+                    self.as_it_was(head)?;
                     overtaken += 1;
                 }
                 Ok(None) => attempt += 1,
@@ -432,7 +432,15 @@ impl Table {
         }
         self.log.follow(&mut head.state).await?;
         head.seen = Since::now(self.clock.as_ref());
-        super::check(&self.spec, &head.state)
+        self.as_it_was(head)
+    }
+
+    /// Refuses a table that is not the one that was opened any more.
+    fn as_it_was(&self, head: &Head) -> Result<(), TableError> {
+        match super::check(&self.spec, &head.state)? == self.layout.outlined() {
+            true => Ok(()),
+            false => Err(self.refused("its columns were changed; start again")),
+        }
     }
 
     /// A pause that doubles with each try, half of it by chance, so that two

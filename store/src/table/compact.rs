@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use cairn_schemas::columns::OUTLINE_COLUMN;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
@@ -24,6 +25,7 @@ use super::log::with_info;
 use super::merge::Merge;
 use super::parquet::{Encoded, Encoder, Layout};
 use super::state::{LiveFile, State};
+use crate::outline;
 
 /// Which files are put together.
 #[derive(Clone, Copy, Debug)]
@@ -246,8 +248,12 @@ fn decoded(encoded: &[Encoded]) -> Result<Facts, ParquetError> {
     let mut facts = Facts::default();
     for file in encoded {
         let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::clone(&file.bytes))?;
+        let outlined = builder.schema().index_of(OUTLINE_COLUMN).is_ok();
+        let more = [OUTLINE_COLUMN].into_iter().chain(outline::needed());
         let roots: Vec<usize> = WANTED
             .iter()
+            .copied()
+            .chain(more.filter(|_| outlined))
             .filter_map(|c| builder.schema().index_of(c).ok())
             .collect();
         let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
@@ -256,7 +262,7 @@ fn decoded(encoded: &[Encoded]) -> Result<Facts, ParquetError> {
             .with_batch_size(4096)
             .build()?
         {
-            facts.add(&batch?, true);
+            facts.add(&outline::filled(batch?)?, true);
         }
     }
     Ok(facts)

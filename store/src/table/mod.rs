@@ -175,10 +175,10 @@ impl Table {
             Some(state) => state,
             None => create(&log, &spec, &options, clock.now(), ids.as_ref()).await?,
         };
-        check(&spec, &state)?;
+        let outlined = check(&spec, &state)?;
         let shown = Shown::of(&state, &options.position_prefix);
         Ok(Self {
-            layout: parquet::Layout::new(&spec, &options.parquet),
+            layout: parquet::Layout::new(&spec, &options.parquet, outlined),
             names: DataNames::new(&state.metadata.id),
             local: opened.local.clone(),
             store_url: opened.store_url.clone(),
@@ -337,7 +337,7 @@ fn first_entry(
     now: Micros,
     id: &str,
 ) -> Result<Vec<Value>, String> {
-    let schema = spec.delta_schema()?;
+    let schema = spec.delta_schema(spec.outlined)?;
     let mut configuration = json!({
         "delta.checkpointInterval": options.checkpoint_every.max(1).to_string(),
         // Cairn cleans the log itself, and knows how long its writers may sleep.
@@ -370,8 +370,8 @@ fn first_entry(
     Ok(log::with_info(actions, "CREATE TABLE", now, id, None))
 }
 
-/// Refuses a table that is not the one meant.
-fn check(spec: &TableSpec, state: &State) -> Result<(), TableError> {
+/// Refuses a table that is not the one meant; tells whether it is outlined.
+fn check(spec: &TableSpec, state: &State) -> Result<bool, TableError> {
     let refused = |reason: String| TableError::Refused {
         table: spec.name.clone(),
         reason,
@@ -386,18 +386,24 @@ fn check(spec: &TableSpec, state: &State) -> Result<(), TableError> {
     }
     let stored: Value = serde_json::from_str(&state.metadata.schema_string)
         .map_err(|e| refused(format!("its schema cannot be read: {e}")))?;
-    let wanted = spec
-        .delta_schema()
-        .map_err(|column| refused(format!("Delta has no type for column {column}")))?;
-    if spec::bare(&stored) != spec::bare(&wanted)
-        || state.metadata.partition_columns != [PARTITION_COLUMN]
-    {
+    // As it was made, whatever would be made today.
+    let mut outlined = None;
+    for either in [false, true] {
+        let wanted = spec
+            .delta_schema(either)
+            .map_err(|column| refused(format!("Delta has no type for column {column}")))?;
+        if spec::bare(&stored) == spec::bare(&wanted) {
+            outlined.get_or_insert(either);
+        }
+    }
+    let parted = state.metadata.partition_columns == [PARTITION_COLUMN];
+    let Some(outlined) = outlined.filter(|_| parted) else {
         return Err(refused(
             "what lies there has other columns; give the table another place, or run the \
              version of Cairn that made it"
                 .to_owned(),
         ));
-    }
+    };
     for (key, value) in &spec.properties {
         let there = state.metadata.configuration.get(key).cloned().flatten();
         if there.as_ref() != Some(value) {
@@ -408,7 +414,7 @@ fn check(spec: &TableSpec, state: &State) -> Result<(), TableError> {
             )));
         }
     }
-    Ok(())
+    Ok(outlined)
 }
 
 #[cfg(test)]

@@ -19,9 +19,12 @@ use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
+use parking_lot::Mutex;
+
 use super::facts::Facts;
 use super::gather::{self, Gather};
 use super::spec::{ParquetOptions, TableSpec};
+use crate::outline::fold::Outlines;
 
 /// Columns whose values hardly ever repeat: a dictionary would be built and
 /// then thrown away. Their lengths stand apart from their bytes
@@ -42,6 +45,7 @@ const UNIQUE: &[&str] = &[
 /// value in a page tell nothing.
 const WITHOUT_STATISTICS: &[&str] = &[
     "raw",
+    "raw_outline",
     "raw_base64",
     "event_id",
     "request_id",
@@ -73,8 +77,12 @@ pub(super) const CHUNK_ROWS: usize = 4096;
 /// How the files of one table are written.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
-    /// The columns in the file: all but `ingest_date`.
+    /// The columns that rows come with: all but `ingest_date`.
     pub(super) schema: SchemaRef,
+    /// The columns in the file.
+    stored: SchemaRef,
+    /// What is known of the events of an outlined table.
+    outlines: Option<Arc<Mutex<Outlines>>>,
     sort: Option<usize>,
     bloom: Vec<String>,
     options: ParquetOptions,
@@ -89,22 +97,22 @@ pub(super) struct Encoded {
 }
 
 impl Layout {
-    pub(super) fn new(spec: &TableSpec, options: &ParquetOptions) -> Self {
-        let fields: Vec<_> = spec
-            .schema
-            .fields()
-            .iter()
-            .filter(|f| f.name() != PARTITION_COLUMN)
-            .map(Arc::clone)
-            .collect();
-        let schema = Arc::new(Schema::new(fields));
+    pub(super) fn new(spec: &TableSpec, options: &ParquetOptions, outlined: bool) -> Self {
+        let schema = undated(&spec.schema);
         let sort = spec.sort_column.and_then(|c| schema.index_of(c).ok());
         Self {
             schema,
+            stored: undated(&spec.stored(outlined)),
+            outlines: outlined.then(Arc::default),
             sort,
             bloom: spec.bloom_columns.clone(),
             options: options.clone(),
         }
+    }
+
+    /// Whether `raw` is kept as an outline.
+    pub(super) fn outlined(&self) -> bool {
+        self.outlines.is_some()
     }
 
     /// The sort column's place among the file's columns.
@@ -131,7 +139,7 @@ impl Layout {
                 nulls_first: false,
             }]));
         }
-        for (n, field) in self.schema.fields().iter().enumerate() {
+        for (n, field) in self.stored.fields().iter().enumerate() {
             builder = column(builder, field.name(), field.data_type());
             if is_empty(n) && !field.data_type().is_nested() {
                 // A compressor costs more than what there is to compress.
@@ -160,6 +168,12 @@ impl Layout {
         let columns = batch.columns()[..self.schema.fields().len()].to_vec();
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
     }
+}
+
+fn undated(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter();
+    let fields = fields.filter(|f| f.name() != PARTITION_COLUMN);
+    Arc::new(Schema::new(fields.map(Arc::clone).collect::<Vec<_>>()))
 }
 
 fn column(
@@ -209,7 +223,7 @@ impl Encoder {
         let room = rows.saturating_mul(ROW_BYTES).min(MOST_ROOM);
         let writer = ArrowWriter::try_new(
             Vec::with_capacity(room),
-            Arc::clone(&layout.schema),
+            Arc::clone(&layout.stored),
             Some(layout.properties(rows, empty)?),
         )?;
         Ok(Self {
@@ -229,7 +243,13 @@ impl Encoder {
     /// [`Self::write`] of rows without `ingest_date`, large texts as views or not.
     fn put(&mut self, stored: &RecordBatch) -> Result<(), ParquetError> {
         self.facts.add(stored, true);
-        self.writer.write(stored)
+        match &self.layout.outlines {
+            Some(outlines) => {
+                let folded = outlines.lock().fold(stored)?;
+                self.writer.write(&folded)
+            }
+            None => self.writer.write(stored),
+        }
     }
 
     /// Bytes so far, about.

@@ -10,7 +10,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use cairn_schemas::Position;
-use cairn_schemas::columns::PARTITION_COLUMN;
+use cairn_schemas::columns::{OUTLINE_COLUMN, PARTITION_COLUMN, RAW_COLUMN};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
@@ -25,6 +25,7 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataR
 use super::error::TableError;
 use super::facts::Columns;
 use super::{Listing, Table};
+use crate::outline;
 use crate::view::DataFile;
 
 /// Rows of a batch that is read: an event may be 256 KB.
@@ -199,12 +200,13 @@ impl Reading {
                 .collect();
             ProjectionMask::roots(builder.parquet_schema(), roots)
         };
-        let wanted: Vec<&str> = self
-            .schema
-            .fields()
-            .iter()
-            .map(|f| f.name().as_str())
-            .collect();
+        let schema = Arc::clone(&self.schema);
+        let mut wanted: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+        if wanted.contains(&RAW_COLUMN) && builder.schema().index_of(OUTLINE_COLUMN).is_ok() {
+            for name in outline::needed().chain([OUTLINE_COLUMN]) {
+                wanted.push(name);
+            }
+        }
         let mask = names(&wanted);
         if let Some((from, to)) = self.between {
             let place = names(&["log_source", "log_partition", "log_offset"]);
@@ -217,11 +219,12 @@ impl Reading {
             .with_batch_size(self.batch_rows)
             .build()
             .map_err(&fail)?;
-        let (schema, table) = (self.schema, self.table);
+        let table = self.table;
         Ok(stream
             .map(move |batch| {
-                let batch = batch.map_err(&fail)?;
-                complete(&schema, &batch, file.ingest_date).map_err(|e| TableError::Damaged {
+                let batch = outline::filled(batch.map_err(&fail)?);
+                let whole = batch.and_then(|b| complete(&schema, &b, file.ingest_date));
+                whole.map_err(|e| TableError::Damaged {
                     table: table.clone(),
                     what: format!("{}: {e}", file.path),
                 })

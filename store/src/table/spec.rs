@@ -1,9 +1,10 @@
 //! What a table is, and how it is kept.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use cairn_schemas::columns::{self, Column};
 use serde_json::{Value, json};
 
@@ -24,6 +25,9 @@ pub struct TableSpec {
     pub properties: BTreeMap<String, String>,
     /// One sentence per column, for other engines' `DESCRIBE`.
     pub comments: BTreeMap<String, String>,
+    /// Whether a table that is made keeps `raw` as what its other columns lack
+    /// ([`crate::outline`]). One that is there stays as it was made.
+    pub outlined: bool,
 }
 
 impl TableSpec {
@@ -39,6 +43,7 @@ impl TableSpec {
                 .collect(),
             properties: BTreeMap::new(),
             comments: comments_of(columns::EVENT_COLUMNS),
+            outlined: false,
         }
     }
 
@@ -51,6 +56,7 @@ impl TableSpec {
             bloom_columns: Vec::new(),
             properties: BTreeMap::new(),
             comments: comments_of(columns::QUARANTINE_COLUMNS),
+            outlined: false,
         }
     }
 
@@ -61,13 +67,38 @@ impl TableSpec {
         self
     }
 
-    /// The schema as Delta writes it down. `None` names a column whose type
-    /// Delta does not have.
-    pub(super) fn delta_schema(&self) -> Result<Value, String> {
+    /// The same, outlined where it is made, or not.
+    #[must_use]
+    pub fn outlined(self, outlined: bool) -> Self {
+        Self { outlined, ..self }
+    }
+
+    /// The schema of the files, and `ingest_date`: with `raw_outline`, or as it is.
+    pub(super) fn stored(&self, outlined: bool) -> SchemaRef {
+        match self.schema.index_of(columns::RAW_COLUMN) {
+            Ok(raw) if outlined => {
+                let mut fields = self.schema.fields().to_vec();
+                fields[raw] = Arc::new(fields[raw].as_ref().clone().with_nullable(true));
+                let outline = Field::new(columns::OUTLINE_COLUMN, DataType::Utf8, true);
+                fields.insert(raw + 1, Arc::new(outline));
+                Arc::new(Schema::new(fields))
+            }
+            _ => Arc::clone(&self.schema),
+        }
+    }
+
+    /// The schema as Delta writes it down, of an outlined table or not. `Err` names a
+    /// column whose type Delta does not have.
+    pub(super) fn delta_schema(&self, outlined: bool) -> Result<Value, String> {
         let mut fields = Vec::new();
-        for field in self.schema.fields() {
+        for field in self.stored(outlined).fields() {
             let mut delta = delta_field(field)?;
-            if let Some(comment) = self.comments.get(field.name()) {
+            let comment = match field.name().as_str() {
+                columns::OUTLINE_COLUMN => Some(OUTLINE_COMMENT),
+                columns::RAW_COLUMN if outlined => Some(OUTLINED_COMMENT),
+                name => self.comments.get(name).map(String::as_str),
+            };
+            if let Some(comment) = comment {
                 delta["metadata"] = json!({ "comment": comment });
             }
             fields.push(delta);
@@ -75,6 +106,12 @@ impl TableSpec {
         Ok(json!({"type": "struct", "fields": fields}))
     }
 }
+
+/// For other engines, which see both columns.
+const OUTLINED_COMMENT: &str =
+    "The event byte for byte as received; null where raw_outline is not.";
+const OUTLINE_COMMENT: &str = "The event as received, with other columns named, between two U+0001, \
+     where their values stand; null where raw is not.";
 
 fn comments_of(columns: &[Column]) -> BTreeMap<String, String> {
     columns

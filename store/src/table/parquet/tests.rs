@@ -57,7 +57,11 @@ fn batch(first: i64, step: i64, rows: i64) -> RecordBatch {
 
 #[test]
 fn rows_out_of_order_are_written_in_order_as_they_were() {
-    let layout = Layout::new(&TableSpec::events("history"), &ParquetOptions::default());
+    let layout = Layout::new(
+        &TableSpec::events("history"),
+        &ParquetOptions::default(),
+        false,
+    );
     let batches = [batch(1_000, 2, 700), batch(1_001, 2, 500), batch(10, 1, 3)];
     let files = encode(&layout, &batches).unwrap();
     assert_eq!(files.len(), 1);
