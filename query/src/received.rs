@@ -140,7 +140,9 @@ impl PhysicalExpr for Received {
         let [raw, outline, ..] = arrays.as_slice() else {
             return internal_err!("raw and raw_outline are not there");
         };
-        Ok(ColumnarValue::Array(outline::fill(raw, outline, column, &self.to)?))
+        Ok(ColumnarValue::Array(outline::fill(
+            raw, outline, column, &self.to,
+        )?))
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {

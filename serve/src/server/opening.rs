@@ -51,7 +51,11 @@ pub(super) async fn open_history(root: &Opened, ambient: &Ambient) -> anyhow::Re
             table.with_context(|| format!("cannot open the table {key}"))?,
         ))
     };
-    let table = open(keys::HISTORY, TableSpec::events("history").outlined(std::env::var("X_HIST").is_ok())).await?;
+    let table = open(
+        keys::HISTORY,
+        TableSpec::events("history").outlined(std::env::var("X_HIST").is_ok()),
+    )
+    .await?;
     let quarantine = open(keys::QUARANTINE, TableSpec::quarantine()).await?;
     Ok(History::new(table, quarantine, FOLLOWER_BYTES))
 }

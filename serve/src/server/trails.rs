@@ -68,7 +68,8 @@ impl OpenTable for Opener {
             },
         })?;
         let spec = TableSpec::events(trail.name.as_str())
-            .with_property("cairn.trail_id", trail.id.as_str()).outlined(std::env::var("X_TRAIL").is_ok());
+            .with_property("cairn.trail_id", trail.id.as_str())
+            .outlined(std::env::var("X_TRAIL").is_ok());
         let options = TableOptions {
             position_prefix: "history".to_owned(),
             ..TableOptions::default()

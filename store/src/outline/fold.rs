@@ -4,16 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayBuilder, ArrayRef, DictionaryArray, Int32Builder, RecordBatch, StringBuilder,
+    Array, ArrayBuilder, ArrayRef, AsArray, DictionaryArray, Int32Builder, RecordBatch,
+    StringBuilder,
 };
 use arrow::compute::{is_not_null, nullif};
-use arrow::datatypes::{Field, Int32Type, Schema};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema};
 use arrow::error::ArrowError;
 use cairn_schemas::columns::{OUTLINE_COLUMN, RAW_COLUMN};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::learn::learn;
-use super::sources::{Sources, TEXTS, Texts};
+use super::sources::{self, Sources, TEXTS};
 use super::{Piece, makes, pieces};
 
 /// So many outlines of one kind of event are tried for a row.
@@ -53,70 +54,120 @@ struct Kind {
     misses: u32,
 }
 
-/// One batch's outlines, each once.
-struct Folded {
+/// See [`Outlines::fold`].
+pub(crate) struct FoldedBatches {
+    /// In them the column `raw_outline` is the place of each outline in `texts`.
+    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) texts: ArrayRef,
+}
+
+/// The outlines of some rows, each once.
+#[derive(Default)]
+struct Texts {
     texts: StringBuilder,
-    places: Int32Builder,
-    /// The place in `texts` of each outline that is known.
+    /// The place of each outline that is known.
     of: HashMap<u32, i32, ahash::RandomState>,
 }
 
-impl Folded {
-    fn known(&mut self, id: u32, text: &str) {
-        let next = place(self.texts.len());
-        let at = *self.of.entry(id).or_insert(next);
-        if at == next {
-            self.texts.append_value(text);
+impl Texts {
+    fn known(&mut self, id: u32, text: &str) -> i32 {
+        match self.of.get(&id) {
+            Some(place) => *place,
+            None => {
+                let place = self.single(text);
+                self.of.insert(id, place);
+                place
+            }
         }
-        self.places.append_value(at);
     }
 
-    fn single(&mut self, text: &str) {
-        self.places.append_value(place(self.texts.len()));
+    fn single(&mut self, text: &str) -> i32 {
+        // Rows that are committed together are fewer than 2^31.
+        let place = i32::try_from(self.texts.len()).unwrap_or(i32::MAX);
         self.texts.append_value(text);
+        place
     }
 }
 
-/// Rows of a batch are fewer than 2^31.
-fn place(at: usize) -> i32 {
-    i32::try_from(at).unwrap_or(i32::MAX)
+/// Rows of [`FoldedBatches::batches`], in any order, with the outlines themselves.
+/// Without `texts` the batch stays as it is.
+pub(crate) fn with_texts(
+    batch: RecordBatch,
+    texts: Option<&ArrayRef>,
+) -> Result<RecordBatch, ArrowError> {
+    let Some(texts) = texts else {
+        return Ok(batch);
+    };
+    let at = batch.schema().index_of(OUTLINE_COLUMN)?;
+    let places = batch.column(at).as_primitive::<Int32Type>().clone();
+    let outlines = DictionaryArray::<Int32Type>::try_new(places, Arc::clone(texts))?;
+    let (mut fields, mut columns) = (batch.schema().fields().to_vec(), batch.columns().to_vec());
+    fields[at] = Arc::new(Field::new(
+        OUTLINE_COLUMN,
+        outlines.data_type().clone(),
+        true,
+    ));
+    columns[at] = Arc::new(outlines);
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
 impl Outlines {
-    /// `batch`, the column `raw` of which holds every event as received, with
+    /// `batches`, the column `raw` of which holds every event as received, with
     /// `raw_outline` behind it, and with null in either of the two.
-    pub(crate) fn fold(&mut self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-        let at = batch.schema().index_of(RAW_COLUMN)?;
-        let raws = batch.column(at);
-        let Some(texts) = Texts::of(raws) else {
-            return Err(ArrowError::SchemaError("raw is no text".to_owned()));
-        };
+    pub(crate) fn fold(&mut self, batches: &[RecordBatch]) -> Result<FoldedBatches, ArrowError> {
         if self.known.len() > MOST || self.bytes > MOST_BYTES {
             *self = Self::default();
         }
-        let sources = Sources::of(batch);
-        let kinds = Looks::new();
-        let rows = batch.num_rows();
-        let mut folded = Folded {
-            texts: StringBuilder::new(),
-            places: Int32Builder::with_capacity(rows),
-            of: HashMap::default(),
-        };
-        for row in 0..rows {
-            match texts.get(row) {
-                Some(raw) => self.row(raw, &sources, row, kinds.at(&sources, row), &mut folded),
-                None => folded.places.append_null(),
-            }
-        }
-        let places = folded.places.finish();
-        // Not whole: what has an outline.
-        let whole = nullif(raws, &is_not_null(&places)?)?;
-        let outlines =
-            DictionaryArray::<Int32Type>::try_new(places, Arc::new(folded.texts.finish()))?;
-        with_outlines(batch, at, whole, Arc::new(outlines))
+        let mut texts = Texts::default();
+        let batches: Vec<RecordBatch> = batches
+            .iter()
+            .map(|batch| self.batch(batch, &mut texts))
+            .collect::<Result<_, _>>()?;
+        Ok(FoldedBatches {
+            batches,
+            texts: Arc::new(texts.texts.finish()),
+        })
     }
 
-    fn row(&mut self, raw: &str, sources: &Sources<'_>, row: usize, look: u64, to: &mut Folded) {
+    fn batch(&mut self, batch: &RecordBatch, texts: &mut Texts) -> Result<RecordBatch, ArrowError> {
+        let at = batch.schema().index_of(RAW_COLUMN)?;
+        let raws = batch.column(at);
+        let Some(raw) = sources::Texts::of(raws) else {
+            return Err(ArrowError::SchemaError("raw is no text".to_owned()));
+        };
+        let sources = Sources::of(batch);
+        let looks = Looks::new();
+        let mut places = Int32Builder::with_capacity(batch.num_rows());
+        for row in 0..batch.num_rows() {
+            places.append_option(raw.get(row).and_then(|raw| {
+                let look = looks.at(&sources, row);
+                self.row(raw, &sources, row, look, texts)
+            }));
+        }
+        let places = places.finish();
+        // Whole is what has no outline.
+        let whole = nullif(raws, &is_not_null(&places)?)?;
+        let (mut fields, mut columns) =
+            (batch.schema().fields().to_vec(), batch.columns().to_vec());
+        fields[at] = Arc::new(fields[at].as_ref().clone().with_nullable(true));
+        columns[at] = whole;
+        fields.insert(
+            at + 1,
+            Arc::new(Field::new(OUTLINE_COLUMN, DataType::Int32, true)),
+        );
+        columns.insert(at + 1, Arc::new(places));
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+    }
+
+    /// The place among the texts of this row's outline; nothing where it is kept whole.
+    fn row(
+        &mut self,
+        raw: &str,
+        sources: &Sources<'_>,
+        row: usize,
+        look: u64,
+        texts: &mut Texts,
+    ) -> Option<i32> {
         let kind = self.kinds.entry(look).or_default();
         let hopeless = kind.misses > MISSES && kind.hits < kind.misses;
         if !hopeless {
@@ -128,40 +179,37 @@ impl Outlines {
                 kind.hits = kind.hits.saturating_add(1);
                 kind.outlines[..=at].rotate_right(1);
                 let id = kind.outlines[0];
-                return to.known(id, &self.known[id as usize].text);
+                return Some(texts.known(id, &self.known[id as usize].text));
             }
         }
         kind.misses = kind.misses.saturating_add(1);
-        let Some(text) = learn(raw, sources, row) else {
-            return to.places.append_null();
-        };
+        let text = learn(raw, sources, row)?;
         if let Some(id) = self.ids.get(text.as_str()).copied() {
             // Another kind's, or one that was pushed out: seen before, so it
             // will be seen again.
             let known = &self.known[id as usize];
             if !makes(&known.text, &known.pieces, raw, sources, row) {
-                return to.places.append_null();
+                return None;
             }
             kind.hits = kind.hits.saturating_add(1);
             kind.take(id);
-            return to.known(id, &known.text);
+            return Some(texts.known(id, &known.text));
         }
-        let Ok(pieces) = pieces(&text) else {
-            return to.places.append_null();
-        };
+        let pieces = pieces(&text).ok()?;
         if !makes(&text, &pieces, raw, sources, row) {
-            return to.places.append_null();
+            return None;
         }
         if hopeless {
-            return to.single(&text);
+            return Some(texts.single(&text));
         }
         let text: Arc<str> = Arc::from(text);
-        let id = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
+        let id = u32::try_from(self.known.len()).ok()?;
         kind.take(id);
-        to.known(id, &text);
         self.bytes += text.len() + pieces.len() * size_of::<Piece>();
         self.ids.insert(Arc::clone(&text), id);
+        let place = texts.known(id, &text);
         self.known.push(Known { text, pieces });
+        Some(place)
     }
 }
 
@@ -212,19 +260,4 @@ impl Looks {
         }
         seed
     }
-}
-
-fn with_outlines(
-    batch: &RecordBatch,
-    raw: usize,
-    whole: ArrayRef,
-    outlines: ArrayRef,
-) -> Result<RecordBatch, ArrowError> {
-    let (mut fields, mut columns) = (batch.schema().fields().to_vec(), batch.columns().to_vec());
-    fields[raw] = Arc::new(fields[raw].as_ref().clone().with_nullable(true));
-    columns[raw] = whole;
-    let field = Field::new(OUTLINE_COLUMN, outlines.data_type().clone(), true);
-    fields.insert(raw + 1, Arc::new(field));
-    columns.insert(raw + 1, outlines);
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use super::Table;
 use super::age::{MAINTENANCE, fence, remove};
 use super::error::TableError;
-use super::facts::{Facts, RowsHash, TAG_ROWS};
+use super::facts::{Facts, RowsHash, TAG_ROWS, row_hashes};
 use super::landed::Made;
 use super::log::with_info;
 use super::merge::Merge;
@@ -262,7 +262,11 @@ fn decoded(encoded: &[Encoded]) -> Result<Facts, ParquetError> {
             .with_batch_size(4096)
             .build()?
         {
-            facts.add(&outline::filled(batch?)?, true);
+            let batch = outline::filled(batch?)?;
+            facts.add(&batch);
+            for hash in row_hashes(&batch) {
+                facts.add_hash(Some(hash));
+            }
         }
     }
     Ok(facts)

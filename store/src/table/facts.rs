@@ -8,9 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, StringArray, StringViewArray,
-};
+use arrow::array::{Array, AsArray, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use cairn_schemas::{AccountId, Micros, Partition};
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
@@ -77,6 +75,34 @@ impl RowsHash {
     }
 }
 
+/// The hash of each row of `batch`; of none, if it has no `raw` or no place in the log.
+pub(super) fn row_hashes(batch: &RecordBatch) -> Vec<RowsHash> {
+    let Columns {
+        source: Some(source),
+        partition: Some(partition),
+        offset: Some(offset),
+        account: Some(account),
+        raw: Some(raw),
+    } = Columns::of(batch)
+    else {
+        return Vec::new();
+    };
+    let mut rest = Vec::with_capacity(128);
+    let of = |row: usize| {
+        let row = Row {
+            raw: raw.value(row),
+            account: account.value(row),
+            source: source.value(row),
+            partition: partition.value(row),
+            offset: offset.value(row),
+        };
+        let mut hash = RowsHash::default();
+        hash.add_row(&row, &mut rest);
+        hash
+    };
+    (0..batch.num_rows()).map(of).collect()
+}
+
 /// What of a row its hash is made of.
 struct Row<'a> {
     raw: &'a str,
@@ -92,28 +118,7 @@ pub(super) struct Columns<'a> {
     pub(super) partition: Option<&'a Int32Array>,
     pub(super) offset: Option<&'a Int64Array>,
     account: Option<&'a StringArray>,
-    raw: Option<Texts<'a>>,
-}
-
-/// Texts in either of the forms in which rows come to be written.
-#[derive(Clone, Copy)]
-enum Texts<'a> {
-    Copied(&'a StringArray),
-    Viewed(&'a StringViewArray),
-}
-
-impl<'a> Texts<'a> {
-    fn of(column: &'a ArrayRef) -> Option<Self> {
-        let copied = column.as_string_opt::<i32>().map(Self::Copied);
-        copied.or_else(|| column.as_string_view_opt().map(Self::Viewed))
-    }
-
-    fn value(self, row: usize) -> &'a str {
-        match self {
-            Self::Copied(texts) => texts.value(row),
-            Self::Viewed(texts) => texts.value(row),
-        }
-    }
+    raw: Option<&'a StringArray>,
 }
 
 impl<'a> Columns<'a> {
@@ -132,7 +137,7 @@ impl<'a> Columns<'a> {
                 .column_by_name("log_offset")
                 .and_then(|c| c.as_primitive_opt::<Int64Type>()),
             account: text("account_id"),
-            raw: batch.column_by_name("raw").and_then(Texts::of),
+            raw: text("raw"),
         }
     }
 }
@@ -174,8 +179,8 @@ fn times(batch: &RecordBatch, name: &str, range: &mut Option<(i64, i64)>) {
 }
 
 impl Facts {
-    /// Takes the rows of `batch` in. Without `hashed`, the rows' hash is left out.
-    pub(super) fn add(&mut self, batch: &RecordBatch, hashed: bool) {
+    /// Takes the rows of `batch` in, but for their hash.
+    pub(super) fn add(&mut self, batch: &RecordBatch) {
         self.rows += batch.num_rows() as u64;
         times(batch, "event_time", &mut self.event_time);
         times(batch, "ingest_time", &mut self.ingest_time);
@@ -184,8 +189,12 @@ impl Facts {
         if let Some(accounts) = columns.account {
             self.add_accounts(accounts);
         }
-        if hashed {
-            self.add_hashes(batch.num_rows(), &columns);
+    }
+
+    /// Takes the hash of rows in, if they have one.
+    pub(super) fn add_hash(&mut self, hash: Option<RowsHash>) {
+        if let Some(hash) = hash {
+            self.hash.get_or_insert_default().add(&hash);
         }
     }
 
@@ -232,31 +241,6 @@ impl Facts {
                 self.accounts.insert(account.to_owned());
                 self.too_many_accounts = self.accounts.len() > MAX_ACCOUNTS;
             }
-        }
-    }
-
-    fn add_hashes(&mut self, rows: usize, columns: &Columns<'_>) {
-        let Columns {
-            source: Some(source),
-            partition: Some(partition),
-            offset: Some(offset),
-            account: Some(account),
-            raw: Some(raw),
-        } = columns
-        else {
-            return;
-        };
-        let hash = self.hash.get_or_insert_default();
-        let mut rest = Vec::with_capacity(128);
-        for row in 0..rows {
-            let row = Row {
-                raw: raw.value(row),
-                account: account.value(row),
-                source: source.value(row),
-                partition: partition.value(row),
-                offset: offset.value(row),
-            };
-            hash.add_row(&row, &mut rest);
         }
     }
 

@@ -36,6 +36,7 @@ mod parquet;
 mod past;
 mod pledge;
 mod read;
+mod ready;
 mod spec;
 mod state;
 

@@ -21,8 +21,8 @@ use parquet::schema::types::ColumnPath;
 
 use parking_lot::Mutex;
 
-use super::facts::Facts;
-use super::gather::{self, Gather};
+use super::facts::{Facts, RowsHash};
+use super::ready::Ready;
 use super::spec::{ParquetOptions, TableSpec};
 use crate::outline::fold::Outlines;
 
@@ -82,7 +82,7 @@ pub(super) struct Layout {
     /// The columns in the file.
     stored: SchemaRef,
     /// What is known of the events of an outlined table.
-    outlines: Option<Arc<Mutex<Outlines>>>,
+    pub(super) outlines: Option<Arc<Mutex<Outlines>>>,
     sort: Option<usize>,
     bloom: Vec<String>,
     options: ParquetOptions,
@@ -164,7 +164,7 @@ impl Layout {
     }
 
     /// `batch` without `ingest_date`, which is the last column.
-    fn stored(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    pub(super) fn undated(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         let columns = batch.columns()[..self.schema.fields().len()].to_vec();
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
     }
@@ -236,20 +236,22 @@ impl Encoder {
 
     /// Takes rows that follow those before in the sort order.
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
-        let stored = self.layout.stored(batch)?;
-        self.put(&stored)
+        self.put_all(&Ready::new(&self.layout, std::slice::from_ref(batch))?)
     }
 
-    /// [`Self::write`] of rows without `ingest_date`, large texts as views or not.
-    fn put(&mut self, stored: &RecordBatch) -> Result<(), ParquetError> {
-        self.facts.add(stored, true);
-        match &self.layout.outlines {
-            Some(outlines) => {
-                let folded = outlines.lock().fold(stored)?;
-                self.writer.write(&folded)
-            }
-            None => self.writer.write(stored),
+    /// Takes rows that came in the sort order.
+    fn put_all(&mut self, rows: &Ready) -> Result<(), ParquetError> {
+        for rows in rows.in_order() {
+            let (batch, hash) = rows?;
+            self.put(&batch, hash)?;
         }
+        Ok(())
+    }
+
+    fn put(&mut self, batch: &RecordBatch, hash: Option<RowsHash>) -> Result<(), ParquetError> {
+        self.facts.add(batch);
+        self.facts.add_hash(hash);
+        self.writer.write(batch)
     }
 
     /// Bytes so far, about.
@@ -280,30 +282,29 @@ pub(super) fn encode(
         add_keys(layout, b, batch, &mut days)?;
     }
     let whole = days.len() == 1;
-    let empty = gather::empty(&layout.schema, batches);
+    let ready = Ready::new(layout, batches)?;
     let mut gather = None;
     let mut files = Vec::with_capacity(days.len());
     for (day, mut keys) in days {
-        let mut encoder = Encoder::without(layout, day, keys.len(), &empty)?;
+        let mut encoder = Encoder::without(layout, day, keys.len(), ready.empty())?;
         if layout.sort.is_none() || keys.is_sorted() {
             if whole {
                 // Already in order: not a byte is copied.
-                for batch in batches {
-                    encoder.write(batch)?;
-                }
+                encoder.put_all(&ready)?;
                 files.push(encoder.finish()?);
                 continue;
             }
         } else {
             keys.sort_unstable();
         }
-        let sources = gather.get_or_insert_with(|| Gather::new(&layout.schema, batches, &empty));
+        let gather = gather.get_or_insert_with(|| ready.gather());
         for chunk in keys.chunks(CHUNK_ROWS) {
             let rows: Vec<(usize, usize)> = chunk
                 .iter()
                 .map(|(_, b, row)| (*b as usize, *row as usize))
                 .collect();
-            encoder.put(&sources.rows(&rows)?)?;
+            let (batch, hash) = ready.rows(gather, &rows)?;
+            encoder.put(&batch, hash)?;
         }
         files.push(encoder.finish()?);
     }
