@@ -148,7 +148,7 @@ impl Rig {
                     .unwrap(),
             )
         };
-        let history = table(keys::HISTORY, TableSpec::events("history")).await;
+        let history = table(keys::HISTORY, TableSpec::events("history").outlined(true)).await;
         let quarantine = table(keys::QUARANTINE, TableSpec::quarantine()).await;
         let history = Arc::new(History::new(history, quarantine, 64 << 20));
         let committed = history.committed().of(&Partition::embedded());

@@ -163,6 +163,9 @@ pub struct History {
     pub compaction_interval: Duration,
     /// How long a file that left the table stays for queries under way.
     pub vacuum_grace: Duration,
+    /// Whether the table, when it is made, is to hold of what was received only
+    /// what its columns lack.
+    pub outline_raw: bool,
 }
 
 /// `[trails]`: the followers.
@@ -170,6 +173,8 @@ pub struct History {
 pub struct Trails {
     /// The longest time between a commit to history and delivery.
     pub commit_interval: Duration,
+    /// As for history: of each trail's table, when it is made.
+    pub outline_raw: bool,
 }
 
 /// `[queries]`: queries that nobody waits for, and their results.
@@ -268,6 +273,7 @@ impl Default for History {
             compaction: true,
             compaction_interval: Duration::from_secs(60),
             vacuum_grace: Duration::from_secs(3600),
+            outline_raw: true,
         }
     }
 }
@@ -276,6 +282,7 @@ impl Default for Trails {
     fn default() -> Self {
         Self {
             commit_interval: Duration::from_secs(30),
+            outline_raw: false,
         }
     }
 }

@@ -328,6 +328,17 @@ const OWN: &[Key] = &[
         },
     ),
     key(
+        "history.outline_raw",
+        ["history-outline-raw", "CAIRN_HISTORY_OUTLINE_RAW"],
+        "BOOL",
+        "true",
+        "Store of the received bytes only what no column holds, in a table that is made from now on",
+        |s, v| {
+            s.history.outline_raw = v.boolean()?;
+            Ok(())
+        },
+    ),
+    key(
         "trails.commit_interval",
         ["trails-commit-interval", "CAIRN_TRAILS_COMMIT_INTERVAL"],
         "TIME",
@@ -335,6 +346,17 @@ const OWN: &[Key] = &[
         "The longest time between a commit to history and delivery to a trail",
         |s, v| {
             s.trails.commit_interval = v.duration(MS_100, HOUR)?;
+            Ok(())
+        },
+    ),
+    key(
+        "trails.outline_raw",
+        ["trails-outline-raw", "CAIRN_TRAILS_OUTLINE_RAW"],
+        "BOOL",
+        "false",
+        "The same for trails, whose tables other engines read",
+        |s, v| {
+            s.trails.outline_raw = v.boolean()?;
             Ok(())
         },
     ),

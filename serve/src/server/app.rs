@@ -158,7 +158,7 @@ impl App {
         let (root, worm) = Worm::over_own(&own_store, &ambient).await?;
         let control = ControlStore::new(Arc::clone(&root.store), root.prefix.clone());
         let registry = open_registry(&settings, &control, &ambient).await?;
-        let history = Arc::new(open_history(&root, &ambient).await?);
+        let history = Arc::new(open_history(&root, &ambient, settings.history.outline_raw).await?);
         let stop = CancellationToken::new();
         let parts = Parts {
             settings: &settings,
@@ -181,7 +181,7 @@ impl App {
             control.clone(),
             ends,
             Arc::clone(&history),
-            Arc::new(opener(&ambient, &worm)),
+            Arc::new(opener(&settings, &ambient, &worm)),
             deliver_options(&settings, &ambient),
             own_store,
             stop.clone(),
@@ -269,12 +269,13 @@ fn open_queries(
     super::queries::Queries::open(settings, clock, ids).map(Arc::new)
 }
 
-fn opener(ambient: &Ambient, worm: &Arc<Worm>) -> Opener {
+fn opener(settings: &Settings, ambient: &Ambient, worm: &Arc<Worm>) -> Opener {
     Opener {
         settings: ambient.objects.clone(),
         clock: Arc::clone(&ambient.clock),
         ids: Arc::clone(&ambient.ids),
         worm: Arc::clone(worm),
+        outlined: settings.trails.outline_raw,
     }
 }
 

@@ -41,7 +41,11 @@ pub(crate) async fn open_log(dir: &Path, settings: &Settings) -> anyhow::Result<
     Ok(opened?)
 }
 
-pub(super) async fn open_history(root: &Opened, ambient: &Ambient) -> anyhow::Result<History> {
+pub(super) async fn open_history(
+    root: &Opened,
+    ambient: &Ambient,
+    outlined: bool,
+) -> anyhow::Result<History> {
     let options = &ambient.tables;
     let open = async |key: &str, spec: TableSpec| -> anyhow::Result<Arc<Table>> {
         let opened = root.at(key);
@@ -51,11 +55,8 @@ pub(super) async fn open_history(root: &Opened, ambient: &Ambient) -> anyhow::Re
             table.with_context(|| format!("cannot open the table {key}"))?,
         ))
     };
-    let table = open(
-        keys::HISTORY,
-        TableSpec::events("history").outlined(std::env::var("X_HIST").is_ok()),
-    )
-    .await?;
+    let spec = TableSpec::events("history").outlined(outlined);
+    let table = open(keys::HISTORY, spec).await?;
     let quarantine = open(keys::QUARANTINE, TableSpec::quarantine()).await?;
     Ok(History::new(table, quarantine, FOLLOWER_BYTES))
 }

@@ -41,6 +41,8 @@ pub struct Opener {
     pub ids: Arc<dyn IdSource>,
     /// Told of each store that is opened.
     pub worm: Arc<Worm>,
+    /// Whether the tables of new trails are outlined.
+    pub outlined: bool,
 }
 
 #[async_trait]
@@ -69,7 +71,7 @@ impl OpenTable for Opener {
         })?;
         let spec = TableSpec::events(trail.name.as_str())
             .with_property("cairn.trail_id", trail.id.as_str())
-            .outlined(std::env::var("X_TRAIL").is_ok());
+            .outlined(self.outlined);
         let options = TableOptions {
             position_prefix: "history".to_owned(),
             ..TableOptions::default()

@@ -17,9 +17,6 @@ const MEMBERS: &[(&str, &str)] = &[
     ("eventName", "event_name"),
     ("eventSource", "event_source"),
     ("serviceName", "service_name"),
-    ("eventType", "event_type"),
-    ("eventCategory", "event_category"),
-    ("eventVersion", "event_version"),
     ("awsRegion", "region"),
     ("acsRegion", "region"),
     ("recipientAccountId", "account_id"),
@@ -29,7 +26,6 @@ const MEMBERS: &[(&str, &str)] = &[
     ("userAgent", "user_agent"),
     ("requestID", "request_id"),
     ("requestId", "request_id"),
-    ("apiVersion", "api_version"),
     ("errorCode", "error_code"),
     ("errorMessage", "error_message"),
     ("resourceType", "resource_type"),
@@ -46,7 +42,7 @@ const MEMBERS: &[(&str, &str)] = &[
 ];
 
 /// More resources than these are left in the outline.
-const MOST_RESOURCES: usize = 64;
+const MOST_RESOURCES: usize = 8;
 
 /// The members of an object, in their order, each value as it stands.
 struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);

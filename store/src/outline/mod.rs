@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! raw          {"eventVersion":"1.08","eventID":"c636b8fe","readOnly":true}
-//! raw_outline  {"eventVersion":"␁event_version␁","eventID":"␁event_id␁","readOnly":true}
+//! raw_outline  {"eventVersion":"1.08","eventID":"␁event_id␁","readOnly":true}
 //! ```
 //!
 //! where ␁ is U+0001, which no JSON text holds. Events of one kind have one

@@ -102,7 +102,7 @@ impl World {
     /// A process that starts now, with its own history and what it finds.
     async fn process(&self, owned: &[&str]) -> Process {
         let history = self
-            .table(keys::HISTORY, TableSpec::events("history"))
+            .table(keys::HISTORY, TableSpec::events("history").outlined(true))
             .await;
         let quarantine = self.table(keys::QUARANTINE, TableSpec::quarantine()).await;
         let history = Arc::new(History::new(history, quarantine, 64 << 20));

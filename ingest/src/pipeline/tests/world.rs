@@ -248,7 +248,12 @@ async fn open_tables(store: Arc<dyn ObjectStore>, life: u64) -> (Arc<Table>, Arc
         Arc::new(table.unwrap())
     };
     (
-        open(keys::HISTORY, TableSpec::events("history"), 2 * life).await,
+        open(
+            keys::HISTORY,
+            TableSpec::events("history").outlined(true),
+            2 * life,
+        )
+        .await,
         open(keys::QUARANTINE, TableSpec::quarantine(), 2 * life + 1).await,
     )
 }

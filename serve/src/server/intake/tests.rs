@@ -17,7 +17,7 @@ async fn history() -> History {
         let table = Table::open_or_create(&place, spec, options, clock, ids);
         Arc::new(table.await.unwrap())
     };
-    let table = open(keys::HISTORY, TableSpec::events("history")).await;
+    let table = open(keys::HISTORY, TableSpec::events("history").outlined(true)).await;
     let quarantine = open(keys::QUARANTINE, TableSpec::quarantine()).await;
     History::new(table, quarantine, 1 << 20)
 }

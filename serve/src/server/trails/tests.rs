@@ -62,7 +62,7 @@ impl Store {
 
     async fn process(&self, ends: Arc<dyn LogEnd>) -> Arc<TrailSet> {
         let history = self
-            .table(keys::HISTORY, TableSpec::events("history"))
+            .table(keys::HISTORY, TableSpec::events("history").outlined(true))
             .await;
         let quarantine = self.table(keys::QUARANTINE, TableSpec::quarantine()).await;
         let opener = Opener {
@@ -70,6 +70,7 @@ impl Store {
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
             worm: Arc::default(),
+            outlined: false,
         };
         let options = DeliverOptions {
             shared: true,

@@ -63,7 +63,14 @@ pub(super) async fn open(
     store: &FaultStore,
     ids: &Arc<SeededIds>,
 ) -> Result<Table, TableError> {
-    open_at(world, store, ids, ROOT, TableSpec::events("history")).await
+    open_at(
+        world,
+        store,
+        ids,
+        ROOT,
+        TableSpec::events("history").outlined(true),
+    )
+    .await
 }
 
 pub(super) async fn open_at(
