@@ -129,6 +129,12 @@ impl Outlines {
         })
     }
 
+    /// How many outlines are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.known.len()
+    }
+
     fn batch(&mut self, batch: &RecordBatch, texts: &mut Texts) -> Result<RecordBatch, ArrowError> {
         let at = batch.schema().index_of(RAW_COLUMN)?;
         let raws = batch.column(at);

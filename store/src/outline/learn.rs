@@ -79,8 +79,8 @@ struct Learner<'a, 's> {
     text: String,
 }
 
-/// The outline of `raw`, whose columns stand in `row`. Nothing where it would
-/// not be the shorter one. It may be wrong: who uses it has to try it.
+/// The outline of `raw`, whose columns stand in `row`; nothing where they hold
+/// nothing of it. It may be wrong: who uses it has to try it.
 pub(super) fn learn(raw: &str, sources: &Sources<'_>, row: usize) -> Option<String> {
     if raw.contains(MARK) {
         return None;
@@ -98,7 +98,7 @@ pub(super) fn learn(raw: &str, sources: &Sources<'_>, row: usize) -> Option<Stri
     }
     let mut text = learner.text;
     text.push_str(&raw[learner.done..]);
-    (text.len() < raw.len()).then_some(text)
+    (learner.done > 0).then_some(text)
 }
 
 /// The text between the quotes, as it stands.
@@ -130,7 +130,7 @@ impl Learner<'_, '_> {
     /// Puts `reference` in the place of `value`, or of what stands between its
     /// quotes, if that is what the reference is worth.
     fn cut(&mut self, value: &str, worth: Option<&str>, reference: Reference) -> bool {
-        // A reference is longer than the shortest texts.
+        // The shortest texts are everywhere, and worth nothing.
         let Some(worth) = worth.filter(|w| w.len() > 1) else {
             return false;
         };

@@ -1,5 +1,7 @@
 //! The columns that an outline refers to, as a batch has them.
 
+use std::ops::Range;
+
 use arrow::array::{
     Array, ArrayRef, AsArray, ListArray, RecordBatch, StringArray, StringViewArray,
     TimestampMicrosecondArray,
@@ -175,24 +177,19 @@ pub(super) fn moment(micros: i64, digits: usize, out: &mut [u8; MAX_TIME]) -> Op
         return None;
     }
     out.copy_from_slice(b"0000-00-00T00:00:00.000000Z");
-    let mut put = |last: usize, mut value: u32| {
-        let mut place = last;
-        while value > 0 {
-            out[place] = b'0' + (value % 10) as u8;
+    let mut put = |places: Range<usize>, mut value: u32| {
+        for place in out[places].iter_mut().rev() {
+            *place = b'0' + (value % 10) as u8;
             value /= 10;
-            place -= 1;
         }
     };
-    put(3, year);
-    put(6, at.month());
-    put(9, at.day());
-    put(12, at.hour());
-    put(15, at.minute());
-    put(18, at.second());
-    put(
-        end.saturating_sub(2).max(19),
-        if digits == 0 { 0 } else { fraction / scale },
-    );
+    put(0..4, year);
+    put(5..7, at.month());
+    put(8..10, at.day());
+    put(11..13, at.hour());
+    put(14..16, at.minute());
+    put(17..19, at.second());
+    put(20..(end - 1).max(20), fraction / scale);
     out[end - 1] = b'Z';
     std::str::from_utf8(&out[..end]).ok()
 }

@@ -230,12 +230,18 @@ async fn every_put_of_a_compaction_may_fail() {
 
 #[tokio::test]
 async fn rows_that_changed_at_rest_are_not_compacted() {
+    // One byte of one event altered: in what no column holds, and in a column.
+    for (event, other) in [("\"16\"", "\"51\""), ("user_agent-6", "user_agent-x")] {
+        not_compacted(forged(event, other).await).await;
+    }
+}
+
+/// `bytes` in the place of the second commit's file, with as many rows.
+async fn not_compacted(bytes: bytes::Bytes) {
     let opened = memory();
     let table = filled(&opened, 3).await;
     let victim = table.files().files[1].path.clone();
-    // Another file with as many rows, and one byte of one event altered.
     let size = table.files().files[1].size;
-    let bytes = forged("\"51\"").await;
     // Whoever can change the file can change its size in the log as well.
     let entry = opened.at("_delta_log/00000000000000000002.json").prefix;
     let log = opened
@@ -267,15 +273,17 @@ async fn rows_that_changed_at_rest_are_not_compacted() {
     assert_eq!(table.files().files.len(), 3);
 }
 
-/// A file like that of the second commit, with one event's id altered.
-async fn forged(digits: &str) -> bytes::Bytes {
+/// A file like that of the second commit, with one text altered wherever it stands.
+async fn forged(text: &str, other: &str) -> bytes::Bytes {
     let table = open(&memory()).await;
     let batch = events(10, 20);
     let mut columns = batch.columns().to_vec();
-    let raw_at = batch.schema().index_of("raw").unwrap();
-    columns[raw_at] = Arc::new(arrow::array::StringArray::from_iter_values(
-        (10..20).map(|o| raw(o).replace("\"15\"", digits)),
-    ));
+    for name in ["raw", "user_agent"] {
+        let at = batch.schema().index_of(name).unwrap();
+        let texts = columns[at].as_string::<i32>().iter().flatten();
+        let texts = texts.map(|t| t.replace(text, other));
+        columns[at] = Arc::new(arrow::array::StringArray::from_iter_values(texts));
+    }
     let batch = RecordBatch::try_new(batch.schema(), columns).unwrap();
     let listing = table.commit(vec![batch], &at(0), &at(20)).await.unwrap();
     let answer = table.store().get(&listing.files[0].path).await.unwrap();
