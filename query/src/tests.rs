@@ -15,5 +15,6 @@ mod isolation;
 mod limits;
 mod oracle;
 mod reading;
+mod received;
 mod spill;
 mod views;

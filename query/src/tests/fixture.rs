@@ -12,7 +12,9 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use bytes::Bytes;
-use cairn_schemas::columns::{PARTITION_COLUMN, event_schema, quarantine_schema};
+use cairn_schemas::columns::{
+    OUTLINE_COLUMN, PARTITION_COLUMN, RAW_COLUMN, event_schema, quarantine_schema,
+};
 use cairn_schemas::control::{Principal, Role};
 use cairn_schemas::selector::Among;
 use cairn_schemas::{AccountId, Clock, Micros, Partition, Position, TrailName, Withheld};
@@ -255,11 +257,42 @@ impl ObjectStore for Watched {
     }
 }
 
-/// Writes a file as the store does: sorted, without the partition column.
+/// Rows as a file of an outlined table has them: most of what was received is an
+/// outline, and some is whole.
+fn outlined(stored: &RecordBatch, rows: &[Event]) -> RecordBatch {
+    let raw = stored.schema().index_of(RAW_COLUMN).unwrap();
+    let (mut fields, mut columns) = (stored.schema().fields().to_vec(), stored.columns().to_vec());
+    let texts = |whole: bool| -> ArrayRef {
+        Arc::new(StringArray::from_iter(rows.iter().map(|r| {
+            let outline = || Some("{\"eventId\": \"\u{1}event_id\u{1}\"}".to_owned());
+            match (r.offset % 7 == 0, whole) {
+                (true, true) => r.text(RAW_COLUMN),
+                (false, false) => outline(),
+                _ => None,
+            }
+        })))
+    };
+    fields[raw] = Arc::new(Field::new(RAW_COLUMN, DataType::Utf8, true));
+    fields.push(Arc::new(Field::new(OUTLINE_COLUMN, DataType::Utf8, true)));
+    columns[raw] = texts(true);
+    columns.push(texts(false));
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+}
+
+/// Writes a file as the store does: sorted, without the partition column. Every
+/// other one is outlined.
 pub(crate) async fn write(store: &Watched, name: &str, rows: &[Event], known: bool) -> DataFile {
     let all = batch(rows);
     let at = all.schema().index_of(PARTITION_COLUMN).unwrap();
-    let stored = all.project(&(0..at).collect::<Vec<_>>()).unwrap();
+    let mut stored = all.project(&(0..at).collect::<Vec<_>>()).unwrap();
+    let needed = [RAW_COLUMN, "event_id"];
+    if known
+        && !rows
+            .iter()
+            .any(|r| r.never.iter().any(|n| needed.contains(n)))
+    {
+        stored = outlined(&stored, rows);
+    }
     let properties = WriterProperties::builder()
         .set_max_row_group_row_count(Some(64))
         .set_data_page_row_count_limit(16)

@@ -16,6 +16,8 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
+use crate::received::received;
+
 /// A place in the log: source, partition, offset, and which of the record's events.
 pub type Place = (String, i32, i64, i32);
 
@@ -430,6 +432,11 @@ fn rows_of(bytes: Bytes) -> Result<Vec<Row>, String> {
                 .collect();
             let source = texts.remove("log_source").ok_or("a row without a source")?;
             let raw = texts.remove("raw").or_else(|| texts.remove("raw_base64"));
+            let raw = match texts.remove("raw_outline") {
+                Some(_) if raw.is_some() => return Err("a row with both its forms".to_owned()),
+                Some(outline) => Some(received(&outline, &texts, &batch, row)?),
+                None => raw,
+            };
             rows.push(Row {
                 place: (
                     source,

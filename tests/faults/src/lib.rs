@@ -11,6 +11,7 @@
 //! docs/testing.md says how a schedule is replayed and how the long form runs.
 
 pub mod check;
+mod received;
 mod seed;
 mod store;
 mod world;

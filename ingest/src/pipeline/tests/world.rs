@@ -554,13 +554,23 @@ pub(super) async fn look(process: &Process) -> Option<usize> {
         .fresh
         .iter()
         .for_each(|batch| collect(batch, &mut rows));
-    let (mut places, mut contents) = (BTreeSet::new(), BTreeSet::new());
-    for row in &rows {
-        assert!(
-            places.insert((row.partition.clone(), row.offset)),
-            "seen twice: {row:?}"
-        );
-        assert!(contents.insert(&row.raw), "counted twice: {row:?}");
+    let stored: u64 = snapshot.files.iter().map(|f| f.rows).sum();
+    let (mut places, mut contents) = (BTreeMap::new(), BTreeMap::new());
+    for (n, row) in rows.iter().enumerate() {
+        let place = (row.partition.clone(), row.offset);
+        for before in [places.insert(place, n), contents.insert(&row.raw, n)] {
+            assert!(
+                before.is_none(),
+                "counted twice, of {stored} rows in files of version {} and {} fresh ones: row {before:?}, {:?}, \
+                 and row {n}, {row:?}; owned: {:?}; head: {:?}; learned: {:?}",
+                snapshot.version,
+                rows.len() as u64 - stored,
+                before.map(|b| &rows[b]),
+                process.history.owned().borrow(),
+                process.history.head(),
+                process.history.learned(),
+            );
+        }
     }
     Some(rows.len())
 }

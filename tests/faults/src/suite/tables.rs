@@ -150,6 +150,7 @@ pub(super) fn events(number: i32, first: i64, next: i64, attempt: &str) -> Recor
                         "account_id" => format!("{:012}", o % 3),
                         "log_source" => "log".to_owned(),
                         "raw" => raw(number, *o),
+                        "event_id" => format!("{number}-{o}"),
                         _ => format!("{name}-{}", o % 10),
                     };
                     Arc::new(StringArray::from_iter_values(offsets.iter().map(text)))
