@@ -131,6 +131,9 @@ pub struct Pipeline {
     make_judge: Arc<dyn MakeJudge>,
     /// `None` between two incarnations, and while it is in use.
     judge: Option<Judge>,
+    /// Up to where a judge knows history that no incarnation has begun with yet.
+    /// After that, [`History::learned`] tells.
+    made_at: Option<Position>,
     history: Arc<History>,
     boards: Arc<Boards>,
     observer: Arc<dyn Observer>,
@@ -202,6 +205,7 @@ impl Pipeline {
             source,
             make_judge,
             judge: None,
+            made_at: None,
             history,
             boards,
             observer,

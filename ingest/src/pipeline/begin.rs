@@ -52,11 +52,15 @@ impl Pipeline {
             return Err(PipelineError::Superseded);
         }
         let known = if self.judge.as_ref().is_some_and(Judge::is_settled) {
-            self.history.learned()
+            // Before the first incarnation memory shows whatever others commit,
+            // and calls that learned: of the judge it says nothing.
+            let made_at = self.made_at.clone();
+            made_at.unwrap_or_else(|| self.history.learned())
         } else {
             self.let_go().await?;
             let at = table.position();
             self.judge = Some(self.make_judge.make(&table, &at).await?);
+            self.made_at = Some(at.clone());
             self.history.refresh_tables().await?;
             at
         };
@@ -72,6 +76,7 @@ impl Pipeline {
         }
         self.history.keep_pledges().await?;
         self.history.begin(stand).await;
+        self.made_at = None;
         self.open_since = None;
         (self.again, self.conflicts) = (false, 0);
         self.backoff = Duration::ZERO;

@@ -167,3 +167,41 @@ async fn a_process_without_its_folder_tells_how_far_it_is_and_answers_meanwhile(
     assert_eq!(look(world.of(1)).await, Some(24));
     world.check().await;
 }
+
+/// A judge is made, then the store does not answer, and until it does others commit
+/// more: what the process shows by then is not what its judge knows.
+#[tokio::test]
+async fn a_begin_that_is_tried_again_learns_what_was_shown_meanwhile() {
+    let mut world = two().await;
+    world.send(0, (0..20).map(|n| event(n, 0)).collect());
+    assert!(world.of(0).handle.flush(first(20)).await);
+    world.stop(1).await;
+    world.lose_folder(1);
+    world.start_as(1, Mode::HangsReading).await;
+    until("it reads", || world.of(1).progress.progress().is_some()).await;
+    // It reads on, and then does not find out what has happened since.
+    world.of(1).gate.set(Mode::Deaf);
+    until("its judge is made", || {
+        world.of(1).progress.progress().is_none()
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    world.send(0, vec![event(20, 0), event(21, 0)]);
+    assert!(world.of(0).handle.flush(first(22)).await);
+    world.of(1).gate.set(Mode::Open);
+    assert!(
+        world
+            .of(1)
+            .history
+            .refresh()
+            .await
+            .unwrap()
+            .reaches(&first(22))
+    );
+    assert!(world.of(1).history.owned().borrow().is_empty(), "begun");
+    world.owns(1, &[1]).await;
+    world.send(1, vec![event(3, 0), event(21, 0), event(22, 0)]);
+    world.flush(1).await;
+    assert_eq!(look(world.of(1)).await, Some(23));
+    world.check().await;
+}
