@@ -98,9 +98,11 @@ impl ObjectStore for Gate {
         payload: PutPayload,
         opts: PutOptions,
     ) -> Result<PutResult> {
+        // On a runtime of one thread the Delta kernel blocks it until these are there.
+        let is_checkpoint = location.as_ref().contains("checkpoint");
         let mut mode = self.mode.subscribe();
         let mode = *mode
-            .wait_for(|m| *m != Mode::Hangs)
+            .wait_for(|m| *m != Mode::Hangs || is_checkpoint)
             .await
             .map_err(|_| broken())?;
         match mode {
