@@ -113,15 +113,21 @@ pub(crate) fn with_texts(
 
 impl Outlines {
     /// `batches`, the column `raw` of which holds every event as received, with
-    /// `raw_outline` behind it, and with null in either of the two.
-    pub(crate) fn fold(&mut self, batches: &[RecordBatch]) -> Result<FoldedBatches, ArrowError> {
+    /// `raw_outline` behind it, and with null in either of the two. Before each row is
+    /// looked at, `look` is told its batch and its place in it.
+    pub(crate) fn fold(
+        &mut self,
+        batches: &[RecordBatch],
+        mut look: impl FnMut(usize, usize),
+    ) -> Result<FoldedBatches, ArrowError> {
         if self.known.len() > MOST || self.bytes > MOST_BYTES {
             *self = Self::default();
         }
         let mut texts = Texts::default();
         let batches: Vec<RecordBatch> = batches
             .iter()
-            .map(|batch| self.batch(batch, &mut texts))
+            .enumerate()
+            .map(|(b, batch)| self.batch(batch, &mut texts, |row| look(b, row)))
             .collect::<Result<_, _>>()?;
         Ok(FoldedBatches {
             batches,
@@ -135,7 +141,12 @@ impl Outlines {
         self.known.len()
     }
 
-    fn batch(&mut self, batch: &RecordBatch, texts: &mut Texts) -> Result<RecordBatch, ArrowError> {
+    fn batch(
+        &mut self,
+        batch: &RecordBatch,
+        texts: &mut Texts,
+        mut look: impl FnMut(usize),
+    ) -> Result<RecordBatch, ArrowError> {
         let at = batch.schema().index_of(RAW_COLUMN)?;
         let raws = batch.column(at);
         let Some(raw) = sources::Texts::of(raws) else {
@@ -145,6 +156,7 @@ impl Outlines {
         let looks = Looks::new();
         let mut places = Int32Builder::with_capacity(batch.num_rows());
         for row in 0..batch.num_rows() {
+            look(row);
             places.append_option(raw.get(row).and_then(|raw| {
                 let look = looks.at(&sources, row);
                 self.row(raw, &sources, row, look, texts)

@@ -73,7 +73,7 @@ fn batch(rows: &[Row]) -> RecordBatch {
 
 /// As a file holds it, and as Parquet gives it back: no dictionary.
 fn stored(outlines: &mut Outlines, rows: &[Row]) -> RecordBatch {
-    let FoldedBatches { batches, texts } = outlines.fold(&[batch(rows)]).unwrap();
+    let FoldedBatches { batches, texts } = outlines.fold(&[batch(rows)], |_, _| ()).unwrap();
     let folded = with_texts(batches[0].clone(), Some(&texts)).unwrap();
     let at = folded.schema().index_of("raw_outline").unwrap();
     let (mut fields, mut columns) = (folded.schema().fields().to_vec(), folded.columns().to_vec());

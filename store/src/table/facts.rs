@@ -75,32 +75,42 @@ impl RowsHash {
     }
 }
 
-/// The hash of each row of `batch`; of none, if it has no `raw` or no place in the log.
-pub(super) fn row_hashes(batch: &RecordBatch) -> Vec<RowsHash> {
-    let Columns {
-        source: Some(source),
-        partition: Some(partition),
-        offset: Some(offset),
-        account: Some(account),
-        raw: Some(raw),
-    } = Columns::of(batch)
-    else {
-        return Vec::new();
-    };
-    let mut rest = Vec::with_capacity(128);
-    let of = |row: usize| {
+/// Hashes the rows of one batch.
+pub(super) struct RowHasher<'a> {
+    columns: Columns<'a>,
+    rest: Vec<u8>,
+}
+
+impl<'a> RowHasher<'a> {
+    pub(super) fn of(batch: &'a RecordBatch) -> Self {
+        Self {
+            columns: Columns::of(batch),
+            rest: Vec::with_capacity(128),
+        }
+    }
+
+    /// The hash of this row; none, if the batch has no `raw` or no place in the log.
+    pub(super) fn row(&mut self, row: usize) -> Option<RowsHash> {
+        let c = &self.columns;
         let row = Row {
-            raw: raw.value(row),
-            account: account.value(row),
-            source: source.value(row),
-            partition: partition.value(row),
-            offset: offset.value(row),
+            raw: c.raw?.value(row),
+            account: c.account?.value(row),
+            source: c.source?.value(row),
+            partition: c.partition?.value(row),
+            offset: c.offset?.value(row),
         };
         let mut hash = RowsHash::default();
-        hash.add_row(&row, &mut rest);
-        hash
-    };
-    (0..batch.num_rows()).map(of).collect()
+        hash.add_row(&row, &mut self.rest);
+        Some(hash)
+    }
+}
+
+/// The hash of each row of `batch`; of none, if it has no `raw` or no place in the log.
+pub(super) fn row_hashes(batch: &RecordBatch) -> Vec<RowsHash> {
+    let mut hasher = RowHasher::of(batch);
+    (0..batch.num_rows())
+        .filter_map(|row| hasher.row(row))
+        .collect()
 }
 
 /// What of a row its hash is made of.

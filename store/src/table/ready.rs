@@ -11,7 +11,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
-use super::facts::{RowsHash, row_hashes};
+use super::facts::{RowHasher, RowsHash, row_hashes};
 use super::gather::{self, Gather};
 use super::parquet::Layout;
 use crate::outline::fold;
@@ -34,13 +34,23 @@ impl Ready {
             .iter()
             .map(|batch| layout.undated(batch))
             .collect::<Result<_, _>>()?;
-        let hashes = batches.iter().map(row_hashes).collect();
-        let (batches, texts) = match &layout.outlines {
+        let (batches, texts, hashes) = match &layout.outlines {
             Some(outlines) => {
-                let folded = outlines.lock().fold(&batches)?;
-                (folded.batches, Some(folded.texts))
+                // Row by row with the outlines: what was received is read once from
+                // memory, and the second time from the processor's cache.
+                let mut hashers: Vec<RowHasher<'_>> = batches.iter().map(RowHasher::of).collect();
+                let mut hashes: Vec<Vec<RowsHash>> = batches
+                    .iter()
+                    .map(|batch| Vec::with_capacity(batch.num_rows()))
+                    .collect();
+                let looked_at = |b: usize, row: usize| hashes[b].extend(hashers[b].row(row));
+                let folded = outlines.lock().fold(&batches, looked_at)?;
+                (folded.batches, Some(folded.texts), hashes)
             }
-            None => (batches, None),
+            None => {
+                let hashes = batches.iter().map(row_hashes).collect();
+                (batches, None, hashes)
+            }
         };
         let schema = batches
             .first()
