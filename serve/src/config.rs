@@ -268,7 +268,7 @@ impl Default for History {
         Self {
             commit_interval: Duration::from_secs(5),
             commit_rows: 100_000,
-            commit_bytes: 64 * MIB,
+            commit_bytes: 128 * MIB,
             retention_days: 90,
             compaction: true,
             compaction_interval: Duration::from_secs(60),

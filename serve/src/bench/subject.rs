@@ -138,8 +138,13 @@ impl Subject for Cairn {
 
     async fn flush(&mut self, loaded: &mut Loaded) -> anyhow::Result<()> {
         let app = self.app()?;
-        if let Err(error) = flush_all(app).await {
-            bail!("the flush failed: {}", error.message());
+        // Cairn's own events come in meanwhile: once more, until there is none.
+        let mut end = -1;
+        while end != app.log.end() {
+            end = app.log.end();
+            if let Err(error) = flush_all(app).await {
+                bail!("the flush failed: {}", error.message());
+            }
         }
         let rows = |table: &Table| table.files().files.iter().map(|f| f.rows).sum::<u64>();
         loaded.admitted = rows(app.history.table());

@@ -273,7 +273,7 @@ const OWN: &[Key] = &[
         "history.commit_bytes",
         ["history-commit-bytes", "CAIRN_HISTORY_COMMIT_BYTES"],
         "SIZE",
-        "64MiB",
+        "128MiB",
         "The bytes at which a batch is committed at once",
         |s, v| {
             s.history.commit_bytes = v.size(MIB, 4 * GIB)?;
