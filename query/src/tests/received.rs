@@ -96,7 +96,7 @@ async fn an_outline_is_no_column_of_anybody() {
         assert!(error.to_string().contains("raw_outline"), "{error}");
     }
     let masked = Principal {
-        withheld: Withheld::of(&["raw"]).unwrap(),
+        withheld: Withheld::of(["raw"]).unwrap(),
         ..auditor(&[A])
     };
     let sql = "SELECT count(raw), count(event_id) FROM history";
