@@ -24,10 +24,14 @@ const TRIED: usize = 8;
 /// something in them is in no column and never the same.
 const MISSES: u32 = 64;
 
-/// Past so many outlines, or so many bytes of them, all are forgotten and
-/// learned anew. A thousand are many.
+/// Past so many outlines, or so many bytes of them, no more are remembered, and
+/// before the next rows all are forgotten. A thousand are many.
 const MOST: usize = 8192;
 const MOST_BYTES: usize = 8 << 20;
+
+/// The same of kinds: there are as many as names of operations, times regions, which
+/// senders make up.
+const MOST_KINDS: usize = 1 << 16;
 
 /// The outlines that were met lately, for the rows that come next.
 #[derive(Debug, Default)]
@@ -120,7 +124,7 @@ impl Outlines {
         batches: &[RecordBatch],
         mut look: impl FnMut(usize, usize),
     ) -> Result<FoldedBatches, ArrowError> {
-        if self.known.len() > MOST || self.bytes > MOST_BYTES {
+        if self.is_full() || self.kinds.len() > MOST_KINDS {
             *self = Self::default();
         }
         let mut texts = Texts::default();
@@ -135,10 +139,14 @@ impl Outlines {
         })
     }
 
-    /// How many outlines are remembered.
+    fn is_full(&self) -> bool {
+        self.known.len() >= MOST || self.bytes >= MOST_BYTES
+    }
+
+    /// How many outlines are remembered, and of how many kinds.
     #[cfg(test)]
-    pub(super) fn remembered(&self) -> usize {
-        self.known.len()
+    pub(super) fn remembered(&self) -> (usize, usize) {
+        (self.known.len(), self.kinds.len())
     }
 
     fn batch(
@@ -186,6 +194,7 @@ impl Outlines {
         look: u64,
         texts: &mut Texts,
     ) -> Option<i32> {
+        let full = self.is_full();
         let kind = self.kinds.entry(look).or_default();
         let hopeless = kind.misses > MISSES && kind.hits < kind.misses;
         if !hopeless {
@@ -217,7 +226,7 @@ impl Outlines {
         if !makes(&text, &pieces, raw, sources, row) {
             return None;
         }
-        if hopeless {
+        if hopeless || full {
             return Some(texts.single(&text));
         }
         let text: Arc<str> = Arc::from(text);

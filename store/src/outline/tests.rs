@@ -264,26 +264,43 @@ fn what_is_never_the_same_is_not_remembered_for_ever() {
         let told = round(&mut outlines, &rows);
         assert!(shown(&told[999]).contains(&format!("{turn}-999")));
     }
-    assert!(outlines.remembered() < 200, "{}", outlines.remembered());
+    let (known, _) = outlines.remembered();
+    assert!(known < 200, "{known}");
 }
 
-#[test]
-fn many_kinds_are_forgotten_in_time() {
+/// Events of 40 commits, each with a name of its own, and with a shape of its own or not.
+fn made_up(own_shapes: bool) -> Vec<(usize, usize)> {
     let mut outlines = Outlines::default();
-    for turn in 0..30 {
-        let rows: Vec<Row> = (0..1000)
+    let commit = |turn: usize| {
+        let rows: Vec<Row> = (0..2000)
             .map(|n| {
                 let mut event = cloudtrail(n);
                 let name = format!("Name{turn}x{n}");
-                let trace = format!(r#""shape":"{turn}-{n}","readOnly""#);
                 event.raw = event.raw.replace("\"Get\"", &format!("\"{name}\""));
-                event.raw = event.raw.replace(r#""readOnly""#, &trace);
+                if own_shapes {
+                    let shape = format!(r#""shape":"{turn}-{n}","readOnly""#);
+                    event.raw = event.raw.replace(r#""readOnly""#, &shape);
+                }
                 event.texts[1].1 = name;
                 event
             })
             .collect();
         round(&mut outlines, &rows);
-        assert!(outlines.remembered() < 10_000);
+        outlines.remembered()
+    };
+    (0..40).map(commit).collect()
+}
+
+#[test]
+fn what_senders_make_up_takes_no_more_and_more_memory() {
+    for own_shapes in [true, false] {
+        for (known, kinds) in made_up(own_shapes) {
+            assert!(
+                known <= 8192 && kinds <= (1 << 16) + 2000,
+                "{known}, {kinds}"
+            );
+            assert!(own_shapes || known == 1, "{known}");
+        }
     }
 }
 

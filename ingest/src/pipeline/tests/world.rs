@@ -343,7 +343,12 @@ impl World {
             self.options.clone(),
         );
         let stop = CancellationToken::new();
-        let task = tokio::spawn(pipeline.run(stop.clone()));
+        let running = pipeline.run(stop.clone());
+        let task = tokio::spawn(async move {
+            running
+                .await
+                .inspect_err(|error| eprintln!("process {n} has ended: {error}"))
+        });
         self.processes[n] = Some(Process {
             history,
             handle,
@@ -401,6 +406,7 @@ impl World {
         let wanted = owned(numbers);
         let process = self.of(n);
         until("it owns them", || {
+            assert!(!process.task.is_finished(), "process {n} has ended");
             **process.history.owned().borrow() == wanted
         })
         .await;
