@@ -173,7 +173,7 @@ pub struct History {
 pub struct Trails {
     /// The longest time between a commit to history and delivery.
     pub commit_interval: Duration,
-    /// As for history: of each trail's table, when it is made.
+    /// As for history: of the table of each trail without a destination of its own.
     pub outline_raw: bool,
 }
 
@@ -268,7 +268,7 @@ impl Default for History {
         Self {
             commit_interval: Duration::from_secs(5),
             commit_rows: 100_000,
-            commit_bytes: 128 * MIB,
+            commit_bytes: 64 * MIB,
             retention_days: 90,
             compaction: true,
             compaction_interval: Duration::from_secs(60),
@@ -282,7 +282,7 @@ impl Default for Trails {
     fn default() -> Self {
         Self {
             commit_interval: Duration::from_secs(30),
-            outline_raw: false,
+            outline_raw: true,
         }
     }
 }

@@ -273,7 +273,7 @@ const OWN: &[Key] = &[
         "history.commit_bytes",
         ["history-commit-bytes", "CAIRN_HISTORY_COMMIT_BYTES"],
         "SIZE",
-        "128MiB",
+        "64MiB",
         "The bytes at which a batch is committed at once",
         |s, v| {
             s.history.commit_bytes = v.size(MIB, 4 * GIB)?;
@@ -353,8 +353,8 @@ const OWN: &[Key] = &[
         "trails.outline_raw",
         ["trails-outline-raw", "CAIRN_TRAILS_OUTLINE_RAW"],
         "BOOL",
-        "false",
-        "The same for trails, whose tables other engines read",
+        "true",
+        "The same for trails that no destination was given; what is delivered elsewhere is whole",
         |s, v| {
             s.trails.outline_raw = v.boolean()?;
             Ok(())

@@ -16,7 +16,7 @@ use cairn_ingest::history::History;
 use cairn_schemas::control::ControlKind;
 use cairn_schemas::selector::Among;
 use cairn_schemas::trail::{Trail, TrailVersion};
-use cairn_schemas::{AccountId, Clock, IdSource, Position, TrailId};
+use cairn_schemas::{AccountId, Clock, IdSource, Position, TrailId, keys};
 use cairn_store::control::{ControlStore, DocumentKey};
 use cairn_store::objects::{self, ObjectSettings, OpenError};
 use cairn_store::table::{Table, TableError, TableOptions, TableSpec};
@@ -41,7 +41,7 @@ pub struct Opener {
     pub ids: Arc<dyn IdSource>,
     /// Told of each store that is opened.
     pub worm: Arc<Worm>,
-    /// Whether the tables of new trails are outlined.
+    /// Whether the tables of new trails are outlined, that lie in the server's own store.
     pub outlined: bool,
 }
 
@@ -69,9 +69,14 @@ impl OpenTable for Opener {
                 reason: e.to_string(),
             },
         })?;
+        // What is delivered to a place of somebody's own is for other engines,
+        // which shall find in it what was received. Nobody but Cairn makes up a
+        // folder with the trail's own id.
+        let own = keys::trail_table(&trail.name, &trail.id);
+        let outlined = self.outlined && trail.destination.url.ends_with(&own);
         let spec = TableSpec::events(trail.name.as_str())
             .with_property("cairn.trail_id", trail.id.as_str())
-            .outlined(self.outlined);
+            .outlined(outlined);
         let options = TableOptions {
             position_prefix: "history".to_owned(),
             ..TableOptions::default()
