@@ -104,12 +104,58 @@ free_port() {
   die "found no free port between 20000 and 32000"
 }
 
-# Go of at least 1.21: from there on it fetches the version that a module asks for by itself.
+# What the modules built here ask for (versitygw 1.25, compose-go 1.24), and what is fetched
+# where Go is older.
+go_needed=1.25
+go_fetched=1.26.8
+
+# The version of a go command: its own, not one that it would switch to. Nothing where there is none.
+go_version() {
+  { GOTOOLCHAIN=local "$1" env GOVERSION 2>/dev/null || true; } | sed -n 's/^go\([0-9]*\.[0-9]*\).*/\1/p'
+}
+
+go_suffices() {
+  [ "$(printf '%s\n' "$go_needed" "$(go_version "$1")" | sort -V | head -1)" = "$go_needed" ]
+}
+
+# Go, new enough. Many distributions have an older one, and some have set it not to fetch a newer by
+# itself; but any Go can fetch one as a module, from where it gets all modules and checked as they are.
 need_go() {
-  [ -x /usr/local/go/bin/go ] && ! command -v go >/dev/null && PATH="$PATH:/usr/local/go/bin"
-  command -v go >/dev/null || need_apt golang-go
-  local have
-  have=$(go env GOVERSION | sed -n 's/^go\([0-9]*\.[0-9]*\).*/\1/p')
-  [ "$(printf '%s\n' 1.21 "$have" | sort -V | head -1)" = 1.21 ] \
-    || die "Go $have is too old: at least 1.21 is needed; install it from https://go.dev/dl into /usr/local/go"
+  local own="$tools/go$go_fetched"
+  if ! go_suffices "$own/bin/go"; then
+    go_suffices go && return 0
+    if go_suffices /usr/local/go/bin/go; then
+      PATH="/usr/local/go/bin:$PATH"
+      return 0
+    fi
+    command -v go >/dev/null || need_apt golang-go
+    go_suffices go && return 0
+    fetch_go "$own"
+  fi
+  PATH="$own/bin:$PATH"
+  # Where it is set, it is for another Go.
+  unset GOROOT
+}
+
+fetch_go() {
+  local module new got
+  module="golang.org/toolchain@v0.0.1-go$go_fetched.$(go env GOHOSTOS)-$(go env GOHOSTARCH)"
+  echo "fetching Go $go_fetched, for $(command -v go) is $(go_version go) and at least $go_needed is needed" >&2
+  # Into a module cache of its own, and then to its place: others may fetch it meanwhile.
+  mkdir -p "$tools"
+  new=$(mktemp -d "$tools/new.XXXXXX")
+  got="$new/$module"
+  if ! (cd "$new" && GOMODCACHE=$new go mod download "$module"); then
+    chmod -R u+w "$new"
+    rm -rf "$new"
+    die "Go could not fetch Go $go_fetched; its message is above. Or install Go of at least $go_needed into /usr/local/go"
+  fi
+  # A module's files are read-only and not executable, and its inner go.mod files have another name. Go puts
+  # that right only where it fetches a toolchain for its own use.
+  chmod -R u+w "$new"
+  chmod +x "$got"/bin/* "$got"/pkg/tool/*/*
+  find "$got" -name _go.mod -exec sh -c 'cp "$1" "${1%_go.mod}go.mod"' sh {} \;
+  mv -T "$got" "$1" 2>/dev/null || true
+  rm -rf "$new"
+  go_suffices "$1/bin/go" || die "Go $go_fetched was fetched into $1 and does not run"
 }

@@ -10,7 +10,8 @@ use std::collections::HashSet;
 use std::thread::JoinHandle;
 
 use cairn_schemas::selector::Among;
-use cairn_schemas::{AccountId, Micros, Position};
+use cairn_schemas::{AccountId, Micros, Partition, Position};
+use cairn_store::log::Envelope;
 
 use crate::decode::{self, Context, DecodeLimits, Dialect, Event, Flags, Reason, Refusal, Room};
 use crate::recent::Stretch;
@@ -429,6 +430,24 @@ pub(crate) fn claims_to_be_cairn(event: &Event<'_>) -> bool {
     event.dialect == Dialect::Cairn
         || is_cairn(&event.service_name)
         || is_cairn(&event.event_source)
+}
+
+/// Why `bytes` would be refused, were they received in `envelope` now; nothing
+/// where they would be an event, be it a repeat.
+pub fn refusal_of(
+    bytes: &[u8],
+    envelope: &Envelope,
+    partition: &Partition,
+    limits: DecodeLimits,
+) -> Option<Refusal> {
+    let context = Context {
+        limits,
+        ..Context::new(envelope, partition, 0)
+    };
+    match decode::decode(bytes, &context) {
+        Ok(event) => claims_to_be_cairn(&event).then(reserved),
+        Err(refusal) => Some(refusal),
+    }
 }
 
 /// The refusal of an event that does.

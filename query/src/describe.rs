@@ -10,6 +10,7 @@ use datafusion::common::TableReference;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 
+use crate::asof;
 use crate::catalog::{CATALOG, Entry, INFORMATION, Names, PUBLIC, TRAILS};
 use crate::error::{QueryError, closest};
 
@@ -157,15 +158,18 @@ pub(crate) fn find<'a>(
     if own && let Some(entry) = names.find(schema, reference.table()) {
         return Ok(entry);
     }
-    let error = QueryError::invalid(format!("there is no table {reference}"));
+    // Without the time or the version that became part of its name.
+    let (table, _) = asof::split(reference.table());
+    let above = [reference.catalog(), reference.schema()];
+    let parts: Vec<&str> = above.into_iter().flatten().chain([table]).collect();
+    let error = QueryError::invalid(format!("there is no table {}", parts.join(".")));
     let all = || names.entries().iter();
     // A trail asked for by its bare name is the likeliest slip of all.
-    if reference.schema().is_none() && names.find(TRAILS, reference.table()).is_some() {
-        let table = reference.table();
+    if reference.schema().is_none() && names.find(TRAILS, table).is_some() {
         return Err(error.with_hint(format!("a trail's table is trails.\"{table}\"")));
     }
     let near = closest(
-        reference.table(),
+        table,
         all()
             .filter(|e| e.schema == schema)
             .map(|e| e.name.as_str()),

@@ -5,10 +5,14 @@
 //! quote a cell ("cannot cast string 'alice' to Int64"), so it is replaced by
 //! the kind of thing that went wrong.
 
+mod words;
+mod written;
+
 use arrow::error::ArrowError;
 use datafusion::common::utils::datafusion_strsim::levenshtein;
-use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
+
+pub(crate) use written::{Written, end_of};
 
 /// Which limit a query met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -161,26 +165,37 @@ impl QueryError {
         }
     }
 
-    /// What went wrong before any row was read.
+    /// What went wrong before any row was read, with a statement that nobody
+    /// wrote, or nothing to do with its words.
     pub(crate) fn planning(error: &DataFusionError) -> Self {
+        Self::planned(error, &Written::default())
+    }
+
+    /// What went wrong before any row was read, in a statement's own words.
+    pub(crate) fn planned(error: &DataFusionError, written: &Written) -> Self {
         if let Some(own) = own(error) {
             return own;
         }
         let span = error.diagnostic().and_then(|d| d.span);
+        let place = span.map(|span| (span.start.line, span.start.column));
         let planned = match error.find_root() {
             DataFusionError::SQL(parser, _) => return parse_error(&parser.to_string()),
-            DataFusionError::SchemaError(schema, _) => schema_error(schema),
+            DataFusionError::SchemaError(schema, _) => words::of_schema(schema, written, place),
             DataFusionError::Plan(text) | DataFusionError::Configuration(text) => {
-                Self::invalid(first_line(text))
+                words::of_plan(text, written)
             }
-            DataFusionError::NotImplemented(text) => {
-                Self::invalid(format!("not supported: {}", first_line(text)))
-            }
+            DataFusionError::NotImplemented(text) => Self::invalid(format!(
+                "not supported: {}",
+                first_line(&words::stripped(text))
+            )),
             // Constants are worked out while planning, and fail as rows do.
-            _ => return Self::running(error),
+            root => {
+                let literal = words::of_literal(root, written);
+                return literal.unwrap_or_else(|| Self::running(error));
+            }
         };
-        match span {
-            Some(span) => planned.at(span.start.line, span.start.column),
+        match place {
+            Some((line, column)) => planned.at(line, column),
             None => planned,
         }
     }
@@ -291,22 +306,6 @@ fn arrow_error(error: &ArrowError) -> QueryError {
         .with_hint("TRY_CAST gives null where CAST fails; NULLIF guards a divisor")
 }
 
-fn schema_error(error: &SchemaError) -> QueryError {
-    match error {
-        SchemaError::FieldNotFound {
-            field,
-            valid_fields,
-        } => {
-            let e = QueryError::invalid(format!("there is no column {:?}", field.name));
-            match closest(&field.name, valid_fields.iter().map(Column::name)) {
-                Some(name) => e.with_hint(format!("did you mean {name:?}?")),
-                None => e.with_hint("DESCRIBE history lists the columns"),
-            }
-        }
-        other => QueryError::invalid(first_line(&other.to_string())),
-    }
-}
-
 /// The name of `all` that `given` is most likely a slip of.
 pub(crate) fn closest<'a>(given: &str, all: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let given = given.to_ascii_lowercase();
@@ -335,7 +334,7 @@ pub(crate) fn parse_error(text: &str) -> QueryError {
     if text.contains("recursion limit exceeded") || text.contains("RecursionLimit") {
         return QueryError::limit(Exceeded::Statement, "the statement nests too deep");
     }
-    match text.rsplit_once(" at Line: ") {
+    let error = match text.rsplit_once(" at Line: ") {
         Some((message, place)) => {
             let mut numbers = place
                 .split(|c: char| !c.is_ascii_digit())
@@ -344,6 +343,15 @@ pub(crate) fn parse_error(text: &str) -> QueryError {
             QueryError::invalid(first_line(message)).at(line.unwrap_or(0), column.unwrap_or(0))
         }
         None => QueryError::invalid(first_line(text)),
+    };
+    // The end is found where a parser wanted more, and "EOF" tells nobody that.
+    let expected = error.message.strip_prefix("Expected: ");
+    match expected.and_then(|e| e.strip_suffix(", found: EOF")) {
+        Some(more) => {
+            let hint = format!("the statement ends where {more} should follow");
+            error.with_hint(hint)
+        }
+        None => error,
     }
 }
 

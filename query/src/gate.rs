@@ -15,7 +15,7 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan};
 use datafusion::sql::parser::{ExplainStatement, Statement};
 use datafusion::sql::sqlparser::ast::{
-    Expr, ObjectName, Query, Select, ShowStatementFilter, ShowStatementFilterPosition,
+    Expr, Ident, ObjectName, Query, Select, ShowStatementFilter, ShowStatementFilterPosition,
     ShowStatementOptions, Statement as Sql, TableFactor, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -190,10 +190,30 @@ fn ask(
 }
 
 fn refused(statement: &Sql) -> QueryError {
+    if let Sql::ShowVariable { variable } = statement {
+        return not_shown(variable);
+    }
     QueryError::forbidden(format!(
         "{} is not possible here: nothing but questions is",
         first_word(&statement.to_string())
     ))
+}
+
+/// A SHOW of what is not shown here. Beside the usual hint "SHOW is not
+/// possible" would be wrong.
+fn not_shown(variable: &[Ident]) -> QueryError {
+    let what = variable.first().map_or("", |first| &first.value);
+    let upper = first_word(&what.to_ascii_uppercase());
+    let error = QueryError::forbidden(match upper.as_str() {
+        // In the author's words, where they are no keyword.
+        "TABLE" | "COLUMN" => format!("SHOW {upper} is not possible here"),
+        _ => format!("SHOW {} is not possible here", first_word(what)),
+    });
+    match upper.as_str() {
+        "TABLE" => error.with_hint("SHOW TABLES lists the tables"),
+        "COLUMN" => error.with_hint("SHOW COLUMNS FROM history lists the columns of history"),
+        _ => error,
+    }
 }
 
 fn first_word(text: &str) -> String {

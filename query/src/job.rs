@@ -9,6 +9,7 @@ use arrow::datatypes::DataType;
 use cairn_schemas::control::Principal;
 use chrono::{DateTime, Utc};
 use datafusion::common::config::ConfigNonZeroUsize;
+use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::{SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
@@ -22,7 +23,7 @@ use crate::catalog::{CATALOG, Names};
 use crate::coop::{Until, stoppable};
 use crate::describe;
 use crate::engine::Shared;
-use crate::error::QueryError;
+use crate::error::{QueryError, Written, closest};
 use crate::exists;
 use crate::functions;
 use crate::gate::{self, Ask};
@@ -92,9 +93,7 @@ impl Job {
             Ask::Tables { schema, like } => {
                 describe::tables(&names, schema.as_deref(), like.as_deref())?.schema()
             }
-            Ask::Columns { table, like } => {
-                describe::columns(&names, &table, like.as_deref())?.schema()
-            }
+            Ask::Columns { table, like } => self.columns(&names, &table, like.as_deref())?.schema(),
             Ask::Plan(statement) => {
                 let mut session = self.session(&names, stores)?;
                 let (logical, wanted) = self.null_plan(&mut session, &names, statement).await?;
@@ -153,7 +152,7 @@ impl Job {
             }
             Ask::Columns { table, like } => {
                 question::none(params)?;
-                describe::columns(&names, &table, like.as_deref())?
+                self.columns(&names, &table, like.as_deref())?
             }
             Ask::Plan(statement) => {
                 let mut session = self.session(&names, stores)?;
@@ -255,7 +254,7 @@ impl Job {
         params: &[Param],
     ) -> Result<LogicalPlan, QueryError> {
         let plan = self.open_plan(session, names, statement).await?;
-        finished(session, question::bind(plan, params)?)
+        self.finished(session, question::bind(plan, params)?)
     }
 
     /// The plan of a statement with nulls for its parameters, and their types.
@@ -268,7 +267,7 @@ impl Job {
         let plan = self.open_plan(session, names, statement).await?;
         let wanted = question::parameters(&plan)?;
         let plan = question::bind(plan, &question::nulls(&wanted))?;
-        Ok((finished(session, plan)?, wanted))
+        Ok((self.finished(session, plan)?, wanted))
     }
 
     /// The plan of a statement whose parameters are still open.
@@ -303,12 +302,13 @@ impl Job {
                         false => Ok(None),
                     };
                     if table.map_err(planning)?.is_none() {
-                        return Err(error);
+                        return Err(error.at_table(&self.written(), &reference));
                     }
                 }
             }
         }
-        self.plan(session, names, statement, false).await
+        let plan = self.plan(session, names, statement, false).await;
+        plan.map_err(|e| QueryError::planned(&e, &self.written()))
     }
 
     /// What a view stands for. It is verified as part of the plan that it comes
@@ -323,7 +323,8 @@ impl Job {
         let Ask::Rows(statement) = gate::parse(sql, usize::MAX, Naming::Own)? else {
             return Err(QueryError::internal("a view is not a question for rows"));
         };
-        self.plan(session, names, statement, own).await
+        let plan = self.plan(session, names, statement, own).await;
+        plan.map_err(|e| QueryError::planning(&e))
     }
 
     async fn plan(
@@ -332,33 +333,59 @@ impl Job {
         names: &Arc<Names>,
         statement: Statement,
         own: bool,
-    ) -> Result<LogicalPlan, QueryError> {
+    ) -> Result<LogicalPlan, DataFusionError> {
         let functions = self.shared.sessions.functions();
-        let plan = planner::plan(session, functions, names, statement, own).await;
-        plan.map_err(|e| QueryError::planning(&e))
+        planner::plan(session, functions, names, statement, own).await
     }
-}
 
-/// The plan, optimised, once it is seen to do nothing but read. Sets the
-/// session to batches that suit it.
-fn finished(session: &mut SessionState, logical: LogicalPlan) -> Result<LogicalPlan, QueryError> {
-    let aliases = &session.execution_props().alias_generator;
-    let logical = exists::as_values(logical, aliases).map_err(|e| QueryError::planning(&e))?;
-    gate::verify(&logical)?;
-    let optimized = session
-        .optimize(&logical)
-        .map_err(|e| QueryError::planning(&e))?;
-    let calls = gate::Calls::of(&optimized)?;
-    let memory = match session.runtime_env().memory_pool.memory_limit() {
-        MemoryLimit::Finite(bytes) => bytes,
-        _ => usize::MAX,
-    };
-    // In place: all settings would be copied for the sake of one.
-    let config = session.config_mut();
-    let rows = calls.batch_rows(config.target_partitions(), memory);
-    config.options_mut().execution.batch_size =
-        ConfigNonZeroUsize::try_new(rows).map_err(|e| QueryError::planning(&e))?;
-    Ok(optimized)
+    /// The plan, optimised, once it is seen to do nothing but read. Sets the
+    /// session to batches that suit it.
+    fn finished(
+        &self,
+        session: &mut SessionState,
+        logical: LogicalPlan,
+    ) -> Result<LogicalPlan, QueryError> {
+        let aliases = &session.execution_props().alias_generator;
+        let logical = exists::as_values(logical, aliases).map_err(|e| QueryError::planning(&e))?;
+        gate::verify(&logical)?;
+        let optimized = session
+            .optimize(&logical)
+            .map_err(|e| QueryError::planned(&e, &self.written()))?;
+        let calls = gate::Calls::of(&optimized)?;
+        let memory = match session.runtime_env().memory_pool.memory_limit() {
+            MemoryLimit::Finite(bytes) => bytes,
+            _ => usize::MAX,
+        };
+        // In place: all settings would be copied for the sake of one.
+        let config = session.config_mut();
+        let rows = calls.batch_rows(config.target_partitions(), memory);
+        config.options_mut().execution.batch_size =
+            ConfigNonZeroUsize::try_new(rows).map_err(|e| QueryError::planning(&e))?;
+        Ok(optimized)
+    }
+
+    /// DESCRIBE and SHOW COLUMNS.
+    fn columns(
+        &self,
+        names: &Names,
+        table: &[String],
+        like: Option<&str>,
+    ) -> Result<RecordBatch, QueryError> {
+        describe::columns(names, table, like).map_err(|error| {
+            let parts: Vec<&str> = table.iter().map(String::as_str).collect();
+            error.at_name(&self.written(), &parts)
+        })
+    }
+
+    /// The statement, for errors to find their places in: read again, for no
+    /// statement that succeeds has to be kept for that.
+    fn written(&self) -> Written {
+        let functions = self.shared.sessions.functions();
+        Written::of(&self.question.sql).calling(
+            |name| functions.canonical(name),
+            |slip| closest(slip, functions.names()),
+        )
+    }
 }
 
 async fn physical_plan(

@@ -43,6 +43,25 @@ impl Functions {
             window: session.window_functions().clone(),
         }
     }
+
+    /// What the engine's errors call the function that statements call so.
+    pub(crate) fn canonical(&self, name: &str) -> Option<&str> {
+        let scalar = || self.scalar.get(name).map(|f| f.name());
+        let higher_order = || self.higher_order.get(name).map(|f| f.name());
+        let aggregate = || self.aggregate.get(name).map(|f| f.name());
+        let window = || self.window.get(name).map(|f| f.name());
+        scalar()
+            .or_else(higher_order)
+            .or_else(aggregate)
+            .or_else(window)
+    }
+
+    /// What statements can call, in no order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let scalar = self.scalar.keys().chain(self.higher_order.keys());
+        let others = self.aggregate.keys().chain(self.window.keys());
+        scalar.chain(others).map(String::as_str)
+    }
 }
 
 /// The plan of a statement, over the tables that `names` has for it; of what

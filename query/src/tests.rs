@@ -6,6 +6,7 @@ mod chance;
 mod clients;
 mod corpus;
 mod cost;
+mod errors;
 pub(crate) mod fixture;
 mod functions;
 mod generator;

@@ -290,7 +290,8 @@ pub fn quarantine_schema() -> SchemaRef {
 pub fn reference_page() -> String {
     let mut page = String::from(
         "# Columns of `history` and of every trail\n\n\
-         Made from `schemas/src/columns.rs`; a test keeps this page equal to it.\n\n\
+         Made from `schemas/src/columns.rs`; a test keeps this page equal to it. These are SQL's; in the files of an\n\
+         outlined table `raw` is null where `raw_outline` stands for it: [other-engines.md](other-engines.md).\n\n\
          | column | type | null | meaning | ActionTrail | CloudTrail |\n|---|---|---|---|---|---|\n",
     );
     for c in EVENT_COLUMNS {

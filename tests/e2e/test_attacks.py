@@ -99,8 +99,8 @@ def test_who_withholds_what_is_told_and_recorded(cairn):
     assert (listed["withhold"], listed["name"], listed["version"]) == ([], "seen again", 3)
     recorded = cairn.sql("SELECT event_name, request_parameters FROM history WHERE service_name = 'cairn' AND "
                          f"resource_name = '{token_id}' ORDER BY log_offset")
-    assert [r["event_name"] for r in recorded] == ["UpdateToken", "UpdateToken"]
-    assert json.loads(recorded[0]["request_parameters"]) == {"tokenId": token_id, "accounts": [A], "withhold": ["raw"]}
+    assert [r["event_name"] for r in recorded] == ["CreateToken", "UpdateToken", "UpdateToken"]
+    assert json.loads(recorded[1]["request_parameters"]) == {"tokenId": token_id, "accounts": [A], "withhold": ["raw"]}
 
 
 @pytest.mark.parametrize("body, says", [

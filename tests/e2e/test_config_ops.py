@@ -224,7 +224,8 @@ def test_no_token_and_no_event_in_the_log(cairn):
 
 def own(cairn, where="true"):
     """Cairn's own events, oldest first."""
-    return cairn.sql("SELECT event_name, event_rw, user_name, principal_id, account_id, error_code, request_parameters, "
+    return cairn.sql("SELECT event_name, event_rw, user_name, principal_id, account_id, error_code, "
+                     "request_parameters, request_id, resource_name, "
                      f"raw FROM history WHERE service_name = 'cairn' AND dialect = 'cairn' AND {where} ORDER BY log_offset")
 
 
@@ -273,8 +274,28 @@ def test_the_record_survives_and_is_delivered(cairn):
 def test_refused_calls_are_on_record(cairn):
     auditor = cairn.token("auditor", [ONE])
     cairn.http("POST", "/v1/trails/anything/stop", token=auditor, check=403)
+    cairn.http("POST", "/v1/trails", token=auditor, json={"name": "forbidden"}, check=403)
     rows = own(cairn, "error_code IS NOT NULL")
+    tried = {(r["event_name"], r["event_rw"], r["request_parameters"]) for r in rows if r["error_code"] == "forbidden"}
+    assert tried == {("StopLogging", "Write", '{"call":"POST /v1/trails/anything/stop"}'),
+                     ("CreateTrail", "Write", '{"call":"POST /v1/trails"}')}
     assert any("forbidden" in row["raw"] or "forbidden" in row["error_code"].lower() for row in rows)
+
+
+def test_a_change_that_failed_is_told_from_one_that_was_made(cairn):
+    """Both are recorded before they are made; the failure has the same request."""
+    for status in (201, 409):
+        cairn.http("POST", "/v1/trails", json={"name": "twice"}, check=status)
+    rows = [r for r in own(cairn) if r["event_name"] == "CreateTrail"]
+    failed, = [r for r in rows if r["error_code"]]
+    assert [r["error_code"] for r in rows if r["request_id"] == failed["request_id"]].count(None) == 1
+    assert len(rows) == 3 and len({r["request_id"] for r in rows}) == 2
+
+
+def test_a_new_token_is_named_by_the_id_that_its_events_tell(cairn):
+    made = cairn.http("POST", "/v1/tokens", json={"role": "auditor", "accounts": "all"}, check=201).json()
+    row, = [r for r in own(cairn) if r["resource_name"] == made["id"]]
+    assert row["event_name"] == "CreateToken" and made["id"] in row["request_parameters"]
 
 
 def test_the_account_of_its_own_events_can_be_set(cairn):
@@ -307,8 +328,10 @@ def test_quarantined_bytes_can_be_sent_in_again(cairn):
     cairn.restart()
     assert cairn.one("SELECT count(*) FROM quarantine") == 3
     told = cairn.http("POST", "/v1/quarantine/resubmit", json={"account": ONE}, check=200).json()
-    assert told["accepted"] == 1
+    assert told["accepted"] == 1 and told["refused"] == 2
     assert cairn.column(f"SELECT raw FROM history WHERE {SENT}") == [raw]
+    # What is refused once more does not come to lie there twice.
+    assert cairn.one("SELECT count(*) FROM quarantine") == 3
     again = cairn.http("POST", "/v1/quarantine/resubmit", json={"account": ONE}, check=200).json()
     assert again["accepted"] == 0
     assert cairn.one(f"SELECT count(*) FROM history WHERE {SENT}") == 1

@@ -266,6 +266,13 @@ def test_a_body_that_is_no_question(shared, body):
     assert 400 <= answer.status_code < 500 and answer.json()["error"]["message"]
 
 
+def test_a_question_needs_no_content_type(shared):
+    """As `curl -d` sends it."""
+    for kind in ("application/x-www-form-urlencoded", "text/plain", None):
+        answer = shared.http("POST", "/v1/sql", data=b'{"query": "SELECT 1 AS x"}', headers={"Content-Type": kind}, check=200)
+        assert answer.json()["rows"] == [[1]]
+
+
 def test_other_paths_and_methods(shared):
     assert shared.http("GET", "/v1/nothing").status_code == 404
     assert shared.http("GET", "/v1/nothing").json()["error"]["code"] == "not_found"

@@ -24,7 +24,7 @@ pub(crate) use search::{Search, split};
 pub(crate) use unnest::Beside;
 
 use crate::dialect::Auditors;
-use crate::error::{QueryError, parse_error};
+use crate::error::{QueryError, end_of, parse_error};
 use crate::session::DEPTH;
 
 /// The tokens of a statement, with what is not PostgreSQL's in its words.
@@ -38,10 +38,11 @@ pub(crate) fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, QueryError> {
 
 /// The statements that the tokens make.
 pub(crate) fn statements(tokens: Vec<TokenWithSpan>) -> Result<VecDeque<Statement>, QueryError> {
+    let end = end_of(&tokens);
     DFParserBuilder::new(tokens)
         .with_dialect(&Auditors)
         .with_recursion_limit(DEPTH)
         .build()
         .and_then(|mut parser| parser.parse_statements())
-        .map_err(|e| parse_error(&e.find_root().strip_backtrace()))
+        .map_err(|e| parse_error(&e.find_root().strip_backtrace()).at_end(end))
 }

@@ -280,12 +280,12 @@ async fn quotes_do_not_grow_without_end() {
     let nested = |of: &str| {
         let calls = 24;
         format!(
-            "SELECT {}{of}{} FROM history",
+            "SELECT {}{of}event_name{} FROM history",
             "quote_literal(".repeat(calls),
             ")".repeat(calls)
         )
     };
-    for of in ["", "event_name || "] {
+    for of in ["", "event_id || "] {
         let error = rows(&full.engine, &auditor(&[A]), &nested(of))
             .await
             .expect_err(of);

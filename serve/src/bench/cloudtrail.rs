@@ -354,6 +354,11 @@ fn write_tail(g: &Generator, f: &mut Facts<'_>, kind: &Kind, out: &mut Vec<u8>) 
             out,
             r#","tlsDetails":{"tlsVersion":"TLSv1.2","cipherSuite":"ECDHE-RSA-AES128-GCM-SHA256","clientProvidedHostHeader":""#
         );
+        // 226 of 236 real ones of S3 name the bucket.
+        if kind.service() == "s3" {
+            f.account.bucket(out, f.bucket);
+            put!(out, ".");
+        }
         put!(out, service, ".", f.region_name(), r#".amazonaws.com"}"#);
     }
     put!(out, "}");

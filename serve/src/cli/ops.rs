@@ -174,6 +174,8 @@ pub(super) async fn quarantine(args: QuarantineArgs, out: &mut Out) -> Outcome {
             let receipt: Receipt = answer.json()?;
             if json {
                 out.line(&answer.text)?;
+            } else if receipt.accepted + receipt.duplicate + receipt.refused == 0 {
+                out.line("nothing lies there that could be taken in again")?;
             } else {
                 out.line(&format!(
                     "{} accepted, {} duplicate, {} refused",

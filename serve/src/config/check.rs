@@ -54,7 +54,8 @@ fn check_pg(settings: &Settings, problems: &mut Vec<Problem>) {
     };
     if !listen.ip().is_loopback() && pg.tls_cert.is_none() && !pg.allow_plaintext {
         problems.push(Problem::Together(format!(
-            "pg.listen = {listen} can be reached from other machines, and without TLS audit events would travel in the clear;              give pg.tls_cert and pg.tls_key, listen on 127.0.0.1, or, where the network itself is closed, say --pg-allow-plaintext (pg.allow_plaintext = true)"
+            "pg.listen = {listen} can be reached from other machines, and without TLS audit events would travel in the clear; \
+             give pg.tls_cert and pg.tls_key, listen on 127.0.0.1, or, where the network itself is closed, say --pg-allow-plaintext (pg.allow_plaintext = true)"
         )));
     }
 }

@@ -1,7 +1,7 @@
 //! The settings as flags and environment variables of `cairn serve`, made from
 //! [`KEYS`] so that no list has to agree with another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
@@ -61,6 +61,23 @@ impl ServeArgs {
     pub fn settings(self) -> Result<Settings, ConfigError> {
         Settings::load_with_file(self.config.as_deref(), self.sources)
     }
+}
+
+/// Of the variables with these names, those that look like settings and are none:
+/// misspelt, most likely. What an orchestrator sets for a service by the name of
+/// `cairn-query` is not meant.
+pub fn misspelt(names: impl Iterator<Item = String>) -> Vec<String> {
+    let section = |name: &str| {
+        let (section, _) = name.strip_prefix("CAIRN_")?.split_once('_')?;
+        Some(section.to_owned())
+    };
+    let sections: BTreeSet<String> = KEYS.iter().filter_map(|k| section(k.env)).collect();
+    let orchestrated = |name: &str| name.contains("_SERVICE_") || name.contains("_PORT");
+    let known = |name: &str| KEYS.iter().any(|k| k.env == name);
+    names
+        .filter(|n| section(n).is_some_and(|s| sections.contains(&s)))
+        .filter(|n| !known(n) && !orchestrated(n))
+        .collect()
 }
 
 impl Args for ServeArgs {

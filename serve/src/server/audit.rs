@@ -5,7 +5,7 @@
 //!
 //! A change is recorded **before** it takes effect, so that there is no change
 //! without its event; a change that then fails is followed by a second event
-//! with the error. A query is recorded before the last byte of its answer goes
+//! with the error and the first one's request id. A query is recorded before the last byte of its answer goes
 //! out.
 
 use std::sync::Arc;
@@ -53,6 +53,8 @@ pub struct Act<'a> {
     pub resource: Option<(&'static str, String)>,
     /// The error's code and message, where it failed.
     pub error: Option<(String, String)>,
+    /// What the events of one call have in common; without one, an event's own id.
+    pub request_id: Option<String>,
 }
 
 impl<'a> Act<'a> {
@@ -72,8 +74,16 @@ impl<'a> Act<'a> {
             response: Value::Null,
             resource: None,
             error: None,
+            request_id: None,
         }
     }
+}
+
+/// Whether the operation `name` changes what Cairn keeps: for the events of
+/// calls that are refused before it is known what they ask for.
+pub fn is_change(name: &str) -> bool {
+    let reads = ["List", "Get", "Explain", "Query", "Flush"];
+    !reads.iter().any(|read| name.starts_with(read))
 }
 
 /// Writes Cairn's own events into the log.
@@ -124,6 +134,11 @@ impl Audit {
         Ok(())
     }
 
+    /// What several events of one call may have in common.
+    pub fn request_id(&self) -> String {
+        self.ids.hex128()
+    }
+
     fn event(&self, act: &Act<'_>) -> Value {
         let account = self.registry.organization().management_account;
         let id = self.ids.hex128();
@@ -145,7 +160,7 @@ impl Audit {
             "serviceName": "cairn",
             "eventTime": self.clock.now().to_rfc3339(),
             "recipientAccountId": account,
-            "requestId": id,
+            "requestId": act.request_id.as_ref().unwrap_or(&id),
             "requestParameters": act.request,
             "responseElements": act.response,
             "sourceIpAddress": act.caller.address,

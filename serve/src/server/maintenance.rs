@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cairn_schemas::{Partition, Position};
-use cairn_store::table::{CompactPolicy, Table, TableError, VacuumGrace};
+use cairn_store::table::{CompactPolicy, CompactReport, Table, TableError, VacuumGrace};
 use tokio_util::sync::CancellationToken;
 
 use super::app::Shared;
@@ -109,17 +109,21 @@ async fn keep(app: &Shared, table: &Table, days: Option<u32>) -> Result<(), Tabl
             }
         }
     }
-    if app.settings.history.compaction {
-        let report = table.compact(&CompactPolicy::default()).await?;
-        if report.removed > 0 {
-            tracing::info!(
-                table = table.name(),
-                before = report.removed,
-                after = report.added,
-                "small files were merged"
-            );
-        }
+    let merged = match app.settings.history.compaction {
+        true => table.compact(&CompactPolicy::default()).await,
+        false => Ok(CompactReport::default()),
+    };
+    if let Ok(report) = &merged
+        && report.removed > 0
+    {
+        tracing::info!(
+            table = table.name(),
+            before = report.removed,
+            after = report.added,
+            "small files were merged"
+        );
     }
+    // Whatever became of merging: what has expired has to leave the store.
     let grace = VacuumGrace {
         removed: app.settings.history.vacuum_grace,
         // Far more than a writer's files may wait for their commit.
@@ -130,7 +134,7 @@ async fn keep(app: &Shared, table: &Table, days: Option<u32>) -> Result<(), Tabl
             .max(VacuumGrace::default().orphans),
     };
     table.vacuum(grace).await?;
-    Ok(())
+    merged.map(|_| ())
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub struct Metrics {
     pub quarantined: IntCounterVec,
     /// Events kept under an id that another event has.
     pub conflicts: IntCounter,
+    /// Events that something was noticed of, by what.
+    pub noticed: IntCounterVec,
     /// Commits by table and outcome.
     pub commits: IntCounterVec,
     /// How long history's commits take.
@@ -178,6 +180,12 @@ impl Metrics {
                 "cairn_quarantined_total",
                 "Quarantined records by reason.",
                 "reason",
+            )?,
+            noticed: counters(
+                &r,
+                "cairn_events_noticed_total",
+                "Events taken in that something was noticed of, by what: a flag, or region_missing.",
+                "what",
             )?,
             conflicts: counter(
                 &r,

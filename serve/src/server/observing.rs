@@ -52,6 +52,7 @@ impl Observer for Observing {
             .with_label_values(&["duplicate"])
             .inc_by(duplicate);
         self.metrics.conflicts.inc_by(judged.conflicts);
+        self.noticed(&judged.stretch.rows);
         let stretch = &judged.stretch;
         let produced = newest_time(&stretch.rows);
         let came = produced.map_or(judged.received, Micros);
@@ -79,6 +80,26 @@ impl Observer for Observing {
     fn commit_failed(&self, error: &TableError) {
         self.metrics.commits.with_label_values(&["failed"]).inc();
         tracing::warn!(error = %error, "commit to history failed, trying again");
+    }
+}
+
+impl Observing {
+    /// Counts what had to be derived, or is not there for a trail to ask about.
+    fn noticed(&self, rows: &RecordBatch) {
+        let noticed = &self.metrics.noticed;
+        if let Some(regions) = rows.column_by_name("region") {
+            let missing = regions.null_count() as u64;
+            noticed
+                .with_label_values(&["region_missing"])
+                .inc_by(missing);
+        }
+        let flags = rows
+            .column_by_name("flags")
+            .and_then(|f| f.as_list_opt::<i32>());
+        let names = flags.and_then(|f| f.values().as_string_opt::<i32>());
+        for name in names.iter().flat_map(|n| n.iter().flatten()) {
+            noticed.with_label_values(&[name]).inc();
+        }
     }
 }
 

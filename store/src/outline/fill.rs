@@ -37,14 +37,31 @@ pub fn fill<'a>(
         sources: &sources,
         rows,
     };
+    // Without the room that building asked for ahead: whoever holds the column
+    // counts it as memory, a join once for each of its own batches.
     if *to == DataType::Utf8View {
         let mut texts = StringViewBuilder::with_capacity(rows);
-        filler.each(|text| texts.append_value(text))?;
-        return Ok(Arc::new(texts.finish()));
+        filler.each(|text| {
+            texts.append_value(text);
+            Ok(())
+        })?;
+        let mut texts = texts.finish();
+        texts.shrink_to_fit();
+        return Ok(Arc::new(texts));
     }
     let mut texts = StringBuilder::new();
-    filler.each(|text| texts.append_value(text))?;
-    Ok(Arc::new(texts.finish()))
+    filler.each(|text| {
+        let bytes = texts.values_slice().len() + text.len();
+        // The builder would panic.
+        if i32::try_from(bytes).is_err() {
+            return Err(ArrowError::OffsetOverflowError(bytes));
+        }
+        texts.append_value(text);
+        Ok(())
+    })?;
+    let mut texts = texts.finish();
+    texts.shrink_to_fit();
+    Ok(Arc::new(texts))
 }
 
 /// `batch` with `raw` as it was received, where the batch has `raw_outline`;
@@ -77,13 +94,13 @@ struct Filler<'a, 's> {
 }
 
 impl Filler<'_, '_> {
-    fn each(&self, mut take: impl FnMut(&str)) -> Result<(), ArrowError> {
+    fn each(&self, mut take: impl FnMut(&str) -> Result<(), ArrowError>) -> Result<(), ArrowError> {
         // Few outlines, many rows.
         let mut known: HashMap<&str, Outline<'_>, ahash::RandomState> = HashMap::default();
         let mut text = String::new();
         for row in 0..self.rows {
             if let Some(whole) = self.raw.get(row) {
-                take(whole);
+                take(whole)?;
                 continue;
             }
             let outline = self.outline.get(row);
@@ -97,7 +114,7 @@ impl Filler<'_, '_> {
             known[outline]
                 .put(self.sources, row, &mut text)
                 .map_err(|r| damaged(&format!("an outline without its {}", name(r))))?;
-            take(&text);
+            take(&text)?;
         }
         Ok(())
     }
@@ -109,8 +126,9 @@ fn name(reference: Reference) -> String {
     text.trim_matches(super::MARK).to_owned()
 }
 
+/// As other damage of a Parquet file is told: it is not the reader's mistake.
 fn damaged(what: &str) -> ArrowError {
-    ArrowError::InvalidArgumentError(format!(
+    ArrowError::ParquetError(format!(
         "the received bytes of a row cannot be put together: the file holds {what}; \
          it is damaged, or a newer Cairn wrote it"
     ))

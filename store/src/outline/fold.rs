@@ -13,16 +13,24 @@ use arrow::error::ArrowError;
 use cairn_schemas::columns::{OUTLINE_COLUMN, RAW_COLUMN};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::learn::learn;
+use super::learn::{learn, vary};
 use super::sources::{self, Sources, TEXTS};
 use super::{Piece, makes, pieces};
 
 /// So many outlines of one kind of event are tried for a row.
 const TRIED: usize = 8;
 
-/// Kinds that are missed so often are learned anew for each row, without a try:
-/// something in them is in no column and never the same.
+/// Kinds of which no outline fitted so many rows, and more than one fitted, are
+/// varied: something in them is in no column and seldom the same. None is tried then;
+/// the one used last is varied.
 const MISSES: u32 = 64;
+
+/// Of those, one row of so many is read all the same, for there may be a better outline;
+/// and one new outline of so many is remembered, for some come again.
+const SAMPLED: u32 = 16;
+
+/// What was counted of a kind counts half, each so many rows: kinds change.
+const COUNTED: u32 = 4096;
 
 /// Past so many outlines, or so many bytes of them, no more are remembered, and
 /// before the next rows all are forgotten. A thousand are many.
@@ -54,8 +62,11 @@ struct Known {
 #[derive(Debug, Default)]
 struct Kind {
     outlines: Vec<u32>,
+    /// Rows that one of them fitted, and rows that none did.
     hits: u32,
     misses: u32,
+    /// Rows with an outline that was not known.
+    fresh: u32,
 }
 
 /// See [`Outlines::fold`].
@@ -74,22 +85,22 @@ struct Texts {
 }
 
 impl Texts {
-    fn known(&mut self, id: u32, text: &str) -> i32 {
-        match self.of.get(&id) {
-            Some(place) => *place,
-            None => {
-                let place = self.single(text);
-                self.of.insert(id, place);
-                place
-            }
+    /// Nothing where the texts are full.
+    fn known(&mut self, id: u32, text: &str) -> Option<i32> {
+        if let Some(place) = self.of.get(&id) {
+            return Some(*place);
         }
+        let place = self.single(text)?;
+        self.of.insert(id, place);
+        Some(place)
     }
 
-    fn single(&mut self, text: &str) -> i32 {
-        // Rows that are committed together are fewer than 2^31.
-        let place = i32::try_from(self.texts.len()).unwrap_or(i32::MAX);
+    fn single(&mut self, text: &str) -> Option<i32> {
+        // More than its offsets can tell, and Arrow's builder would panic.
+        i32::try_from(self.texts.values_slice().len() + text.len()).ok()?;
+        let place = i32::try_from(self.texts.len()).ok()?;
         self.texts.append_value(text);
-        place
+        Some(place)
     }
 }
 
@@ -149,6 +160,12 @@ impl Outlines {
         (self.known.len(), self.kinds.len())
     }
 
+    /// How many kinds are varied.
+    #[cfg(test)]
+    pub(super) fn varied(&self) -> usize {
+        self.kinds.values().filter(|k| k.is_varied()).count()
+    }
+
     fn batch(
         &mut self,
         batch: &RecordBatch,
@@ -196,51 +213,78 @@ impl Outlines {
     ) -> Option<i32> {
         let full = self.is_full();
         let kind = self.kinds.entry(look).or_default();
-        let hopeless = kind.misses > MISSES && kind.hits < kind.misses;
-        if !hopeless {
+        let varied = kind.is_varied();
+        if !varied {
             let fits = |id: &u32| {
                 let known = &self.known[*id as usize];
                 makes(&known.text, &known.pieces, raw, sources, row)
             };
             if let Some(at) = kind.outlines.iter().position(fits) {
-                kind.hits = kind.hits.saturating_add(1);
+                kind.count(true);
                 kind.outlines[..=at].rotate_right(1);
                 let id = kind.outlines[0];
-                return Some(texts.known(id, &self.known[id as usize].text));
+                return texts.known(id, &self.known[id as usize].text);
             }
         }
-        kind.misses = kind.misses.saturating_add(1);
-        let text = learn(raw, sources, row)?;
+        let last = kind.outlines.first().filter(|_| kind.is_like_its_last());
+        let text = last
+            .map(|id| &self.known[*id as usize])
+            .and_then(|last| vary(&last.text, &last.pieces, raw, sources, row))
+            .or_else(|| learn(raw, sources, row))?;
         if let Some(id) = self.ids.get(text.as_str()).copied() {
-            // Another kind's, or one that was pushed out: seen before, so it
-            // will be seen again.
+            // Another kind's, one that was pushed out, or one that was not tried: seen
+            // before, so it will be seen again.
             let known = &self.known[id as usize];
             if !makes(&known.text, &known.pieces, raw, sources, row) {
                 return None;
             }
-            kind.hits = kind.hits.saturating_add(1);
+            kind.count(kind.outlines.contains(&id));
             kind.take(id);
-            return Some(texts.known(id, &known.text));
+            return texts.known(id, &known.text);
         }
         let pieces = pieces(&text).ok()?;
         if !makes(&text, &pieces, raw, sources, row) {
             return None;
         }
-        if hopeless || full {
-            return Some(texts.single(&text));
+        kind.count(false);
+        kind.fresh = kind.fresh.wrapping_add(1);
+        let place = texts.single(&text)?;
+        if full || (varied && !kind.fresh.is_multiple_of(SAMPLED)) {
+            return Some(place);
         }
         let text: Arc<str> = Arc::from(text);
         let id = u32::try_from(self.known.len()).ok()?;
-        kind.take(id);
         self.bytes += text.len() + pieces.len() * size_of::<Piece>();
-        self.ids.insert(Arc::clone(&text), id);
-        let place = texts.known(id, &text);
+        let known = Arc::clone(&text);
         self.known.push(Known { text, pieces });
+        self.ids.insert(known, id);
+        kind.take(id);
+        texts.of.insert(id, place);
         Some(place)
     }
 }
 
 impl Kind {
+    fn is_varied(&self) -> bool {
+        self.misses > MISSES && self.hits < self.misses
+    }
+
+    /// Whether the next row is first taken for a variation of the last.
+    fn is_like_its_last(&self) -> bool {
+        self.misses > MISSES && !(self.hits + self.misses).is_multiple_of(SAMPLED)
+    }
+
+    fn count(&mut self, hit: bool) {
+        if self.hits + self.misses >= COUNTED {
+            self.hits /= 2;
+            self.misses /= 2;
+        }
+        match hit {
+            true => self.hits += 1,
+            false => self.misses += 1,
+        }
+    }
+
     fn take(&mut self, id: u32) {
         self.outlines.retain(|known| *known != id);
         self.outlines.insert(0, id);

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::sources::{MAX_TIME, Sources, TEXTS};
-use super::{MARK, Reference};
+use super::{MARK, Piece, Reference};
 
 /// Which columns may hold the value of a member of the event, by its name in
 /// either dialect; the first that does is referred to.
@@ -43,6 +43,14 @@ const MEMBERS: &[(&str, &str)] = &[
 
 /// More resources than these are left in the outline.
 const MOST_RESOURCES: usize = 8;
+
+/// Longer outlines are not used. What is referred to may be shorter than the
+/// reference, thousands of times in one event: of outlines that are longer than
+/// their events, a file would hold more than a reader has memory for.
+pub(super) const MOST_BYTES: usize = 16 << 10;
+
+/// Up to here an outline may be longer than its event: it is shared with others.
+const SHORT: usize = 1024;
 
 /// The members of an object, in their order, each value as it stands.
 struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
@@ -80,7 +88,7 @@ struct Learner<'a, 's> {
 }
 
 /// The outline of `raw`, whose columns stand in `row`; nothing where they hold
-/// nothing of it. It may be wrong: who uses it has to try it.
+/// nothing of it, or where it would be too long. It may be wrong: who uses it has to try it.
 pub(super) fn learn(raw: &str, sources: &Sources<'_>, row: usize) -> Option<String> {
     if raw.contains(MARK) {
         return None;
@@ -98,7 +106,48 @@ pub(super) fn learn(raw: &str, sources: &Sources<'_>, row: usize) -> Option<Stri
     }
     let mut text = learner.text;
     text.push_str(&raw[learner.done..]);
-    (learner.done > 0).then_some(text)
+    (learner.done > 0 && is_short(&text, raw)).then_some(text)
+}
+
+/// Whether `text` may be the outline of `raw`, as far as its length goes.
+fn is_short(text: &str, raw: &str) -> bool {
+    text.len() <= raw.len().clamp(SHORT, MOST_BYTES)
+}
+
+/// The outline of `raw`, if it is that of another event but for one stretch between two
+/// references: less work than [`learn`] has, which reads the event. It may be worse
+/// than what that finds, where the stretch holds what stands in a column.
+pub(super) fn vary(
+    text: &str,
+    pieces: &[Piece],
+    raw: &str,
+    sources: &Sources<'_>,
+    row: usize,
+) -> Option<String> {
+    let mut room = [0; MAX_TIME];
+    let mut rest = raw;
+    let mut ahead = pieces.iter();
+    let range = loop {
+        match ahead.next()? {
+            Piece::Literal(range) => match rest.strip_prefix(&text[range.clone()]) {
+                Some(after) => rest = after,
+                None => break range,
+            },
+            Piece::Of(r) => rest = rest.strip_prefix(sources.get(*r, row, &mut room)?)?,
+        }
+    };
+    for piece in ahead.rev() {
+        let part = match piece {
+            Piece::Literal(range) => &text[range.clone()],
+            Piece::Of(r) => sources.get(*r, row, &mut room)?,
+        };
+        rest = rest.strip_suffix(part)?;
+    }
+    let mut other = String::with_capacity(text.len() + rest.len());
+    other.push_str(&text[..range.start]);
+    other.push_str(rest);
+    other.push_str(&text[range.end..]);
+    (!rest.contains(MARK) && is_short(&other, raw)).then_some(other)
 }
 
 /// The text between the quotes, as it stands.

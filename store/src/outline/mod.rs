@@ -12,7 +12,7 @@
 //!
 //! where ␁ is U+0001, which no JSON text holds. Events of one kind have one
 //! outline, so that a file's dictionary holds each once: of 27,000 generated events
-//! there were 433 outlines, and in place of the 208 compressed bytes of each
+//! with plain hosts there were 433 outlines, and in place of the 208 compressed bytes of each
 //! event's `raw` the file has little more than one (docs/benchmarks.md).
 //!
 //! **The format.** A row of an outlined table has either `raw` or

@@ -13,7 +13,8 @@ use super::Reference;
 
 /// The columns of text that hold a slice of what was received, but for those whose
 /// values are so few that an outline may as well have them. Outlines in files name
-/// them: one may be added, none taken away.
+/// them: none may be taken away, and one that is added may be used only in tables that
+/// are made from then on, or an older process could not read those that are there.
 pub(super) const TEXTS: &[&str] = &[
     "event_id",
     "event_name",

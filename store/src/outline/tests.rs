@@ -9,12 +9,14 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
+use arrow::error::ArrowError;
 use cairn_schemas::columns::resource_fields;
 use chrono::{DateTime, SecondsFormat};
 use proptest::prelude::*;
 
 use super::fold::{FoldedBatches, Outlines, with_texts};
-use super::sources::{MAX_TIME, moment};
+use super::learn::{learn, vary};
+use super::sources::{MAX_TIME, Sources, moment};
 use super::{fill, filled, needed, pieces};
 
 /// An event and what intake made of it.
@@ -264,8 +266,85 @@ fn what_is_never_the_same_is_not_remembered_for_ever() {
         let told = round(&mut outlines, &rows);
         assert!(shown(&told[999]).contains(&format!("{turn}-999")));
     }
+    // One of sixteen: some come again after all.
     let (known, _) = outlines.remembered();
-    assert!(known < 200, "{known}");
+    assert!(known < 64 + 40_000 / 16 + 64, "{known}");
+    assert_eq!(outlines.varied(), 1);
+    // From now on they are alike.
+    for _ in 0..10 {
+        let rows: Vec<Row> = (0..1000).map(cloudtrail).collect();
+        round(&mut outlines, &rows);
+    }
+    assert_eq!(outlines.varied(), 0);
+}
+
+/// As S3's events have it: a host that no column tells, one of each bucket.
+#[test]
+fn many_outlines_of_one_kind_stand_once_in_a_file_each() {
+    let mut outlines = Outlines::default();
+    let mut texts = 0;
+    for turn in 0..30 {
+        let rows: Vec<Row> = (0..1000)
+            .map(|n| {
+                let mut event = cloudtrail(n);
+                let host = format!(r#""host":"bucket-{}.s3","readOnly""#, (n * 7 + turn) % 300);
+                event.raw = event.raw.replace(r#""readOnly""#, &host);
+                event
+            })
+            .collect();
+        round(&mut outlines, &rows);
+        texts = outlines
+            .fold(&[batch(&rows)], |_, _| ())
+            .unwrap()
+            .texts
+            .len();
+    }
+    assert_eq!(texts, 300);
+}
+
+#[test]
+fn a_variation_is_what_would_have_been_learned() {
+    let one = cloudtrail(1);
+    let mut other = cloudtrail(2);
+    other.raw = other
+        .raw
+        .replace("\"readOnly\":true", "\"readOnly\":false,\"x\":[1]");
+    let batch = batch(&[one, other.clone()]);
+    let sources = Sources::of(&batch);
+    let raws = [0, 1].map(|row| text(&batch, "raw", row).unwrap());
+    let [first, second] = [0, 1].map(|row| learn(&raws[row], &sources, row).unwrap());
+    let known = pieces(&first).unwrap();
+    let varied = |raw: &str| vary(&first, &known, raw, &sources, 1);
+    assert_eq!(varied(&raws[1]).as_ref(), Some(&second));
+    // Two stretches differ; one does, and a column; the mark stands in it.
+    assert_eq!(varied(&raws[1].replace("1.08", "1.09")), None);
+    assert_eq!(varied(&raws[1].replace("id-2", "id-3")), None);
+    assert_eq!(varied(&raws[1].replace("[1]", "\u{1}")), None);
+}
+
+/// References may be longer than what they stand for, and any number of them may be
+/// in one event.
+#[test]
+fn an_outline_is_no_longer_than_its_event_and_never_long() {
+    let mut long = row("", &[("event_id", "1"), ("event_name", "Get")]);
+    let names = vec![r#""ab""#; 100_000].join(",");
+    long.raw = format!(r#"{{"eventName":"Get","referencedResources":{{"t":[{names}]}}}}"#);
+    long.resources = vec![[None, Some("ab".to_owned()), None]];
+    let mut some = long.clone();
+    some.raw = some.raw.replace(&names, &vec![r#""ab""#; 100].join(","));
+    let mut few = long.clone();
+    few.raw = r#"{"eventName":"Get","referencedResources":{"t":["ab","ab","ab"]}}"#.to_owned();
+    // A long one that is shorter than its event all the same.
+    let mut most = row("", &[("request_parameters", "")]);
+    let parameters = format!(r#"{{"a":"{}"}}"#, "x".repeat(1000));
+    most.raw = format!(
+        r#"{{"requestParameters":{parameters},"more":"{}"}}"#,
+        "y".repeat(16 << 10)
+    );
+    most.texts[0].1 = parameters;
+    let outlines = round(&mut Outlines::default(), &[long, some, most, few]);
+    assert_eq!(outlines[..3], [None, None, None]);
+    assert!(outlines[3].is_some());
 }
 
 /// Events of 40 commits, each with a name of its own, and with a shape of its own or not.
@@ -304,6 +383,23 @@ fn what_senders_make_up_takes_no_more_and_more_memory() {
     }
 }
 
+/// A join weighs a column with each of its batches; half of it must not be air.
+#[test]
+fn what_comes_together_weighs_what_was_received() {
+    let rows: Vec<_> = (0..600).map(cloudtrail).collect();
+    let stored = stored(&mut Outlines::default(), &rows);
+    let received: usize = rows.iter().map(|r| r.raw.len()).sum();
+    for (to, each) in [(DataType::Utf8View, 16), (DataType::Utf8, 4)] {
+        let column = |name: &str| stored.column_by_name(name);
+        let whole = fill(&stored["raw"], &stored["raw_outline"], column, &to).unwrap();
+        let (weight, needed) = (whole.get_buffer_memory_size(), received + each * rows.len());
+        assert!(
+            weight <= needed + needed / 20,
+            "{weight} bytes for {needed} as {to}"
+        );
+    }
+}
+
 #[test]
 fn damage_is_told() {
     let whole = stored(&mut Outlines::default(), &[cloudtrail(1)]);
@@ -323,6 +419,11 @@ fn damage_is_told() {
     assert!(told(Some("{\u{1}resources.2.name\u{1}}")).contains("without its resources.2.name"));
     assert!(told(Some("\u{1}event_time.3\u{1}\u{1}error_code\u{1}")).contains("error_code"));
     assert_eq!(pieces("").unwrap(), []);
+    // Of the file, not of who asks for it.
+    let nothing: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>]));
+    let column = |name: &str| whole.column_by_name(name);
+    let told = fill(&whole["raw"], &nothing, column, &DataType::Utf8View);
+    assert!(matches!(told, Err(ArrowError::ParquetError(_))));
 }
 
 proptest! {

@@ -71,7 +71,8 @@ pub struct CompactReport {
 type Group = Vec<Arc<LiveFile>>;
 
 impl Table {
-    /// Puts small files together, group by group, each in a commit of its own.
+    /// Puts small files together, group by group, each in a commit of its own. A
+    /// group that cannot be merged is told of at the end, after the others.
     /// Appends go on meanwhile. Readers that hold an older listing read on
     /// until the vacuum's grace is over.
     pub async fn compact(&self, policy: &CompactPolicy) -> Result<CompactReport, TableError> {
@@ -86,12 +87,19 @@ impl Table {
             (groups(&head.state, policy, today), fenced)
         };
         let mut report = CompactReport::default();
+        let mut failed = Ok(());
         for group in groups {
-            fenced = self
+            match self
                 .compact_group(&group, policy, fenced, &mut report)
-                .await?;
+                .await
+            {
+                Ok(left) => fenced = left,
+                // The store, or another process: the others would meet it too.
+                Err(error) if error.is_retryable() => return Err(error),
+                Err(error) => failed = failed.and(Err(error)),
+            }
         }
-        Ok(report)
+        failed.map(|()| report)
     }
 
     /// Returns the fence that it left.

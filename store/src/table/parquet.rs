@@ -11,7 +11,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, Schema, SchemaRef, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use bytes::Bytes;
-use cairn_schemas::columns::PARTITION_COLUMN;
+use cairn_schemas::columns::{OUTLINE_COLUMN, PARTITION_COLUMN};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -62,6 +62,10 @@ const WITHOUT_STATISTICS: &[&str] = &[
 /// Integers that rise with the rows, or nearly so.
 const RISING: &[&str] = &["event_time", "log_offset"];
 
+/// Outlines take 700 bytes and more, and a file without their dictionary is half as
+/// large again: theirs may be larger than the default of 1 MiB.
+const OUTLINE_DICTIONARY: usize = 8 << 20;
+
 /// A hit of the filter that is none costs one page; ten bits a value.
 const BLOOM_FALSE_HITS: f64 = 0.01;
 
@@ -70,8 +74,8 @@ const ROW_BYTES: usize = 512;
 const MOST_ROOM: usize = 64 << 20;
 
 /// Rows that are copied into sorted order at a time: so few that the texts of
-/// none of its columns pass the 2 GiB that Arrow's offsets can tell, were
-/// every event as large as intake lets it be.
+/// none of its columns pass the 2 GiB that Arrow's offsets can tell, unless events
+/// take 512 KiB in the mean; then merging them fails, and they stay in small files.
 pub(super) const CHUNK_ROWS: usize = 4096;
 
 /// How the files of one table are written.
@@ -191,6 +195,9 @@ fn column(
         builder = builder
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
+    }
+    if name == OUTLINE_COLUMN {
+        builder = builder.set_column_dictionary_page_size_limit(path.clone(), OUTLINE_DICTIONARY);
     }
     if !data_type.is_nested() && !WITHOUT_STATISTICS.contains(&name) {
         builder = builder.set_column_statistics_enabled(path, EnabledStatistics::Page);

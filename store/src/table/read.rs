@@ -28,7 +28,8 @@ use super::{Listing, Table};
 use crate::outline;
 use crate::view::DataFile;
 
-/// Rows of a batch that is read: an event may be 256 KB.
+/// Rows of a batch that is read. Events of 512 KiB each, side by side, would pass
+/// what Arrow's offsets can tell: that is an error.
 const BATCH_ROWS: usize = 4096;
 
 /// Rows, batch by batch.

@@ -63,7 +63,9 @@ async fn step(world: &mut World, dice: &mut Dice) {
             world.stop(n).await;
         }
         22 => {
-            let _ = process.history.refresh().await;
+            // It may have to put something, and the store may be hanging.
+            let patience = Duration::from_millis(20);
+            let _ = tokio::time::timeout(patience, process.history.refresh()).await;
             look(process).await;
         }
         _ => tokio::time::sleep(Duration::from_millis(dice.of(8) as u64)).await,

@@ -376,6 +376,8 @@ impl World {
         let process = self.processes[n].take().expect("it runs");
         process.stop.cancel();
         process.task.await.unwrap().unwrap();
+        // Stopped before it had begun, it was opening a judge.
+        free(self.folders[n].path()).await;
     }
 
     /// What process `n` ended with by itself.

@@ -5,9 +5,11 @@ use axum::http::{header, request::Parts};
 use cairn_schemas::control::{Principal, Role};
 use std::net::SocketAddr;
 
+use serde_json::json;
+
 use super::error::ApiError;
 use crate::server::app::Shared;
-use crate::server::audit::{Act, Caller};
+use crate::server::audit::{Act, Caller, is_change};
 use crate::server::rejected::{Attempt, Presented};
 
 /// Who asks, and from where.
@@ -17,10 +19,14 @@ pub struct Authenticated {
     pub principal: Principal,
     /// From where.
     pub caller: Caller,
+    /// The method and the path.
+    pub call: String,
 }
 
 /// A user agent is the sender's own text; this much of it is kept.
 const AGENT_CHARS: usize = 256;
+/// So is a path; this much of it.
+const CALL_CHARS: usize = 256;
 
 fn caller_of(parts: &Parts) -> Caller {
     let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
@@ -54,13 +60,18 @@ impl FromRequestParts<Shared> for Authenticated {
         let token = text.and_then(|v| v.split_once(' '));
         let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let caller = caller_of(parts);
+        let call = format!("{} {}", parts.method, parts.uri.path());
         match token.and_then(|(_, text)| app.registry.authenticate(text.trim())) {
-            Some(principal) => Ok(Self { principal, caller }),
+            Some(principal) => Ok(Self {
+                principal,
+                caller,
+                call,
+            }),
             None => {
                 app.metrics.unauthenticated.inc();
                 app.rejected.note(Attempt {
                     caller,
-                    call: format!("{} {}", parts.method, parts.uri.path()),
+                    call,
                     presented: match given {
                         None => Presented::Nothing,
                         Some(_) => presented(app, token.map(|(_, text)| text.trim())),
@@ -90,7 +101,9 @@ impl Authenticated {
             needed.join(" or "),
             self.principal.role.as_str()
         ));
-        let mut act = Act::new(what, false, &self.principal, &self.caller);
+        let mut act = Act::new(what, is_change(what), &self.principal, &self.caller);
+        // The body was not looked at; the path names what it was about.
+        act.request = json!({"call": self.call.chars().take(CALL_CHARS).collect::<String>()});
         act.error = Some((error.code().to_owned(), error.message().to_owned()));
         app.audit.record(act).await?;
         Err(error)

@@ -13,6 +13,8 @@ use axum::body::{Body, HttpBody as _};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
+use cairn_ingest::decode::DecodeLimits;
+use cairn_ingest::judge::refusal_of;
 use cairn_ingest::receive::{self, Encoding, Piece, ReceiveLimits};
 use cairn_ingest::verdict::Verdict;
 use cairn_schemas::control::Role;
@@ -260,12 +262,7 @@ async fn take_in(
             Piece::TooLarge { size, .. } => oversized.push((index, size)),
         }
     }
-    let envelope = Envelope {
-        received: app.clock.now(),
-        sender: asked.principal.id.clone(),
-        accounts: asked.principal.accounts.clone(),
-        account,
-    };
+    let envelope = envelope(app, asked, account);
     let (indexes, bytes): (Vec<usize>, Vec<Bytes>) = payloads.into_iter().unzip();
     let mut events = if bytes.is_empty() {
         Vec::new()
@@ -278,21 +275,37 @@ async fn take_in(
         message: Some(format!("the event has {size} bytes; at most {most} are taken").into()),
         ..receipt(index, "refused")
     }));
-    events.sort_by_key(|r| r.index);
-    let count = |status| events.iter().filter(|r| r.status == status).count();
-    let (accepted, duplicate, refused) = (count("accepted"), count("duplicate"), count("refused"));
+    let receipts = in_order(events);
     app.metrics.refused_at_door(
-        events
+        receipts
+            .events
             .iter()
             .filter(|r| r.status == "refused" && !r.quarantined)
             .count(),
     );
-    Ok(Receipts {
+    Ok(receipts)
+}
+
+fn envelope(app: &App, asked: &Authenticated, account: Option<AccountId>) -> Envelope {
+    Envelope {
+        received: app.clock.now(),
+        sender: asked.principal.id.clone(),
+        accounts: asked.principal.accounts.clone(),
+        account,
+    }
+}
+
+/// As they were sent, and counted.
+fn in_order(mut events: Vec<Receipt>) -> Receipts {
+    events.sort_by_key(|r| r.index);
+    let count = |status| events.iter().filter(|r| r.status == status).count();
+    let (accepted, duplicate, refused) = (count("accepted"), count("duplicate"), count("refused"));
+    Receipts {
         accepted,
         duplicate,
         refused,
         events,
-    })
+    }
 }
 
 /// Appends and waits for the verdicts. Also how quarantine is taken in again.
@@ -394,13 +407,42 @@ fn judged(index: usize, offset: i64, verdict: Verdict) -> Receipt {
     }
 }
 
-/// Takes records in again that were quarantined, as `asked`.
+/// Takes records in again that were quarantined, as `asked`. What would be refused
+/// once more stays where it is: in the log it would come to lie in quarantine twice.
 pub async fn take_again(
     app: &Shared,
     asked: &Authenticated,
     account: Option<AccountId>,
     payloads: Vec<Bytes>,
 ) -> Result<Receipts, ApiError> {
-    let pieces = payloads.into_iter().map(Piece::Event).collect();
-    take_in(app, asked, account, pieces).await
+    let envelope = envelope(app, asked, account);
+    let limits = DecodeLimits {
+        max_event: app.receive_limits.max_event,
+        ..DecodeLimits::default()
+    };
+    let (of, partition) = (envelope.clone(), app.partition.clone());
+    // Decoding so many takes the processor for a while.
+    let looked = tokio::task::spawn_blocking(move || {
+        let (mut good, mut refused) = (Vec::new(), Vec::new());
+        for (index, bytes) in payloads.into_iter().enumerate() {
+            match refusal_of(&bytes, &of, &partition, limits) {
+                None => good.push((index, bytes)),
+                Some(refusal) => refused.push(Receipt {
+                    code: Some(refusal.reason.as_str()),
+                    message: Some(refusal.detail.into_boxed_str()),
+                    quarantined: true,
+                    ..receipt(index, "refused")
+                }),
+            }
+        }
+        (good, refused)
+    });
+    let (good, mut events) = looked
+        .await
+        .map_err(|e| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", e.to_string()))?;
+    let (indexes, bytes): (Vec<usize>, Vec<Bytes>) = good.into_iter().unzip();
+    if !bytes.is_empty() {
+        events.extend(append_and_wait(app, envelope, indexes, bytes).await?);
+    }
+    Ok(in_order(events))
 }

@@ -30,24 +30,42 @@ pub enum Format {
 }
 
 impl Format {
-    /// The first format that an `Accept` header names; JSON when it is absent
-    /// or takes anything. `None` when it names only others.
+    /// The format that an `Accept` header likes best (RFC 9110, 12.5.1), the first of
+    /// those that it likes as much; JSON when it is absent or takes anything.
+    /// `None` when it names only others.
     pub fn accepted(header: Option<&str>) -> Option<Self> {
         let Some(header) = header else {
             return Some(Self::Json);
         };
-        header.split(',').find_map(
-            |item| match item.split(';').next().unwrap_or_default().trim() {
-                "application/json" | "application/*" | "*/*" => Some(Self::Json),
-                "application/x-ndjson" | "application/ndjson" | "application/jsonl" => {
-                    Some(Self::Ndjson)
-                }
-                "text/csv" => Some(Self::Csv),
-                "application/vnd.apache.arrow.stream" => Some(Self::Arrow),
-                "application/vnd.apache.parquet" => Some(Self::Parquet),
-                _ => None,
-            },
-        )
+        let mut best: Option<(f32, Self)> = None;
+        for item in header.split(',') {
+            let mut parts = item.split(';').map(str::trim);
+            let Some(format) = parts.next().and_then(Self::of_media_range) else {
+                continue;
+            };
+            // What cannot be read counts as not said.
+            let weight = parts
+                .find_map(|p| p.strip_prefix("q=").or_else(|| p.strip_prefix("Q=")))
+                .and_then(|q| q.parse().ok())
+                .unwrap_or(1.0);
+            if weight > best.map_or(0.0, |(most, _)| most) {
+                best = Some((weight, format));
+            }
+        }
+        best.map(|(_, format)| format)
+    }
+
+    fn of_media_range(range: &str) -> Option<Self> {
+        match range.to_ascii_lowercase().as_str() {
+            "application/json" | "application/*" | "*/*" => Some(Self::Json),
+            "application/x-ndjson" | "application/ndjson" | "application/jsonl" => {
+                Some(Self::Ndjson)
+            }
+            "text/csv" | "text/*" => Some(Self::Csv),
+            "application/vnd.apache.arrow.stream" => Some(Self::Arrow),
+            "application/vnd.apache.parquet" => Some(Self::Parquet),
+            _ => None,
+        }
     }
 
     /// The media type.

@@ -151,7 +151,8 @@ pub struct Changing<'a> {
 }
 
 impl Changing<'_> {
-    /// Records the change, makes it, and where it fails records that too.
+    /// Records the change, makes it, and where it fails records that too, under
+    /// the same request id.
     pub async fn make<T>(
         self,
         app: &Shared,
@@ -160,6 +161,7 @@ impl Changing<'_> {
         let mut act = Act::new(self.name, true, &self.asked.principal, &self.asked.caller);
         act.request = self.request;
         act.resource = Some(self.resource);
+        act.request_id = Some(app.audit.request_id());
         app.audit.record(act.clone()).await?;
         let outcome = change.await;
         if let Err(error) = &outcome {

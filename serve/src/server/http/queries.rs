@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
@@ -73,14 +72,11 @@ fn describe(about: &About) -> Value {
 pub async fn start(
     State(app): State<Shared>,
     asked: Authenticated,
-    body: Result<Json<Question>, JsonRejection>,
+    body: Bytes,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let asker = asker_of(asked);
     asking::may_ask(&app, &asker).await?;
-    let Json(question) = body.map_err(|e| {
-        ApiError::invalid(e.body_text())
-            .hint("send {\"query\": \"SELECT ...\"} as application/json")
-    })?;
+    let question = Question::of(&body)?;
     let mut question = question.understood(&app, &asker.principal)?;
     question.background = true;
     asking::prepare(&app, &asker, &question.sql).await?;

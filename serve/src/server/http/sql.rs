@@ -4,10 +4,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use arrow::error::ArrowError;
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderMap, StatusCode, Version, header};
 use axum::response::Response;
 use cairn_query::{ErrorKind, Exceeded, Param, QueryError, ScalarValue};
@@ -40,6 +38,14 @@ pub struct Question {
 }
 
 impl Question {
+    /// Of a body, whatever it calls itself: `curl -d` says that it is a form.
+    pub fn of(body: &[u8]) -> Result<Self, ApiError> {
+        serde_json::from_slice(body).map_err(|e| {
+            ApiError::invalid(format!("the body is not what this call takes: {e}"))
+                .hint("send {\"query\": \"SELECT ...\"}")
+        })
+    }
+
     /// As the engine takes it.
     pub fn understood(
         self,
@@ -120,15 +126,12 @@ pub async fn post(
     asked: Authenticated,
     version: Version,
     headers: HeaderMap,
-    body: Result<Json<Question>, JsonRejection>,
+    body: Bytes,
 ) -> Result<Response, ApiError> {
     in_full(version)?;
     let asker = asker_of(asked);
     asking::may_ask(&app, &asker).await?;
-    let Json(question) = body.map_err(|e| {
-        ApiError::invalid(e.body_text())
-            .hint("send {\"query\": \"SELECT ...\"} as application/json")
-    })?;
+    let question = Question::of(&body)?;
     let format = format_of(&headers)?;
     let question = question.understood(&app, &asker.principal)?;
     answer_in(&app, asker, question, format).await

@@ -143,21 +143,24 @@ pub async fn create(
     }
     let withheld = withhold(named.unwrap_or_default(), role)?;
     checked_name(name.as_ref())?;
+    // Before it is recorded: the events of its holder tell this id.
+    let id = app.registry.new_token_id()?;
     let changing = Changing {
         name: "CreateToken",
         request: json!({
+            "tokenId": id,
             "role": role,
             "accounts": among_json(&accounts),
             "withhold": withheld.named(),
             "name": name,
         }),
-        resource: ("CAIRN::Token", name.clone().unwrap_or_default()),
+        resource: ("CAIRN::Token", id.to_string()),
         asked: &asked,
     };
     let change = async {
         Ok(app
             .registry
-            .create_token_without(&asked.principal.id, role, accounts, withheld, name)
+            .create_token_without(&asked.principal.id, id, role, accounts, withheld, name)
             .await?)
     };
     let (token, text) = changing.make(&app, change).await?;

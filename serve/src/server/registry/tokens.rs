@@ -40,21 +40,27 @@ impl Registry {
         name: Option<String>,
     ) -> Result<(Token, String), RegistryError> {
         let nothing = Withheld::nothing();
-        self.create_token_without(by, role, accounts, nothing, name)
+        let id = self.new_token_id()?;
+        self.create_token_without(by, id, role, accounts, nothing, name)
             .await
+    }
+
+    /// The id of a token to be made.
+    pub fn new_token_id(&self) -> Result<TokenId, RegistryError> {
+        Ok(TokenId::new(&self.ids.hex128()[..16])?)
     }
 
     /// Makes a token whose holder may not see some columns.
     pub async fn create_token_without(
         &self,
         by: &str,
+        id: TokenId,
         role: Role,
         accounts: Among<AccountId>,
         withhold: Withheld,
         name: Option<String>,
     ) -> Result<(Token, String), RegistryError> {
         let _one_at_a_time = self.changing.lock().await;
-        let id = TokenId::new(&self.ids.hex128()[..16])?;
         let secret = self.ids.hex128() + &self.ids.hex128();
         let text = format!("{TOKEN_PREFIX}{id}_{secret}");
         let doc = Token {

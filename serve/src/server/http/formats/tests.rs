@@ -76,6 +76,19 @@ fn accept_chooses() {
     );
     assert_eq!(Format::accepted(Some("*/*")), Some(Format::Json));
     assert_eq!(Format::accepted(Some("image/png")), None);
+    for (header, wanted) in [
+        ("text/csv;q=0.1, application/json", Some(Format::Json)),
+        ("text/csv;q=0, */*;q=0.1", Some(Format::Json)),
+        ("text/csv;q=0", None),
+        ("text/*", Some(Format::Csv)),
+        ("text/csv, application/json", Some(Format::Csv)),
+        (
+            "Text/CSV; q=0.9, application/vnd.apache.parquet",
+            Some(Format::Parquet),
+        ),
+    ] {
+        assert_eq!(Format::accepted(Some(header)), wanted, "{header}");
+    }
 }
 
 #[test]
