@@ -101,6 +101,7 @@ mod poll;
 mod producer;
 mod raw;
 mod record;
+mod renew;
 mod shared;
 mod source;
 mod topic_id;

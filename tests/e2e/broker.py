@@ -143,8 +143,10 @@ class Broker:
                 self._done(self.admin.create_topics([topic]))
                 break
             except KafkaException as error:
-                # A deleted topic of that name may not be gone yet.
-                if error.args[0].name() != "TOPIC_ALREADY_EXISTS" or time.monotonic() > end:
+                # A deleted topic of that name may not be gone yet; a broker that had no
+                # processor for some seconds is no broker to its controller for a moment.
+                passing = ("TOPIC_ALREADY_EXISTS", "INVALID_REPLICATION_FACTOR")
+                if error.args[0].name() not in passing or time.monotonic() > end:
                     raise
                 time.sleep(0.1)
         self.wait_partitions(name, partitions)

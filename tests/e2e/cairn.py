@@ -58,6 +58,13 @@ def clean_environment(extra=None):
     return env
 
 
+def session():
+    """One that knows of no proxy."""
+    made = requests.Session()
+    made.trust_env = False
+    return made
+
+
 class Cairn:
     """One server. `with Cairn(folder) as cairn:` starts it and ends it."""
 
@@ -67,8 +74,8 @@ class Cairn:
         self.arguments = list(arguments)
         self.process = None
         self.port = None
-        self.http_session = requests.Session()
-        self.http_session.trust_env = False
+        self.http_session = session()
+        self._used = time.monotonic()
         self.log_path = self.data.parent / (self.data.name + ".log")
 
     # -- its life ---------------------------------------------------------
@@ -219,8 +226,13 @@ class Cairn:
         headers = dict(options.pop("headers", {}))
         if token is not False:
             headers["Authorization"] = f"Bearer {token or self.admin}"
+        # The server hangs up on connections that were silent for long; one that it
+        # is just closing would break the call. Another thread may have one in use.
+        if time.monotonic() - self._used > 5:
+            self.http_session = session()
         answer = self.http_session.request(
             method, self.url + path, headers=headers, timeout=timeout, **options)
+        self._used = time.monotonic()
         if check is not None:
             assert answer.status_code == check, f"{method} {path}: {answer.status_code}\n{answer.text[:3000]}"
         return answer

@@ -64,21 +64,30 @@ class Moto(S3):
 
     def start(self):
         """Starts it, with one empty bucket."""
+        for left in range(4, -1, -1):
+            if self._came_up():
+                break
+            assert left, "moto's server ended"
+            # Somebody else took the port meanwhile.
+            self.port = free_port()
+        self.client().create_bucket(Bucket=BUCKET)
+        return self
+
+    def _came_up(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, str(pathlib.Path(__file__).with_name("moto_server.py")), "-H", "127.0.0.1", "-p", str(self.port)],
                 stdout=log, stderr=log, env=clean_environment())
         end = time.monotonic() + 60
         while True:
+            if self.process.poll() is not None:
+                return False
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                break
+                return True
             except OSError:
-                assert self.process.poll() is None, "moto's server ended"
                 assert time.monotonic() < end, "moto's server did not come up"
                 time.sleep(0.1)
-        self.client().create_bucket(Bucket=BUCKET)
-        return self
 
     def stop(self):
         """Ends it, in no order at all."""

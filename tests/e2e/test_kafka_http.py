@@ -61,9 +61,14 @@ def test_http_is_answered_after_kafka_acknowledged(own_kafka, tmp_path):
         # Questions are answered, and recorded, while Kafka is away.
         assert stored(cairn, "r-") == Counter({f"r-{n}": 1 for n in range(10)})
         own_kafka.resume()
+        told = []
+
+        def taken(n):
+            told.append(cairn.post([event(f"p-{n}")], token=sender, check=None))
+            return "error" not in told[-1]
+
         for n in range(4):
-            wait_for(lambda n=n: "error" not in cairn.post([event(f"p-{n}")], token=sender, check=None),
-                     "Kafka is back, and events are still refused")
+            wait_for(lambda n=n: taken(n), lambda: f"Kafka is back, and events are still refused: {told[-3:]}")
         cairn.flush()
         assert stored(cairn, "p-") == Counter({f"p-{n}": 1 for n in range(4)})
         fleet.stop()

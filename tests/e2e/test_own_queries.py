@@ -59,6 +59,7 @@ def test_each_sees_their_own_by_every_door_and_nobody_elses(cairn, accounts):
         door(cairn, bob, f"SELECT 'asked by bob', {n}")
     cairn.ask("SELECT 'asked by alice', nothing FROM history", token=alice, check=400)
     of_alice = [f"SELECT 'asked by alice', {n}" for n in range(len(DOORS))]
+    cairn.flush()
     for door in DOORS:
         assert asked(cairn, alice, door) == [*of_alice, "SELECT 'asked by alice', nothing FROM history"]
     assert asked(cairn, bob) == [f"SELECT 'asked by bob', {n}" for n in range(len(DOORS))]

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from cairn import SENT, Cairn, binary, clean_environment, event
+from fleet import wait_for
 
 ACCOUNTS = ["111111111111", "222222222222"]
 EVENTS = 3000
@@ -571,8 +572,9 @@ def test_a_cancel_request_stops_the_statement_and_a_guess_does_not(cairn):
         assert not thread.is_alive() and outcome[0].sqlstate == "57014", outcome
         # The session lives, and the place is free.
         assert c.execute("SELECT 1").fetchone() == (1,)
-        errors = cairn.column("SELECT error_code FROM history WHERE event_name = 'Query' AND error_code IS NOT NULL")
-        assert "canceled" in errors
+        # It is recorded beside the answer.
+        errors = "SELECT error_code FROM history WHERE event_name = 'Query' AND error_code IS NOT NULL"
+        wait_for(lambda: "canceled" in cairn.column(errors), "no event tells of it")
 
 
 # Far more rows than anybody reads.
@@ -643,6 +645,7 @@ def test_a_revoked_token_loses_its_session_and_its_cursors(cairn):
 def test_a_query_is_recorded(cairn, auditor):
     with connect(cairn, auditor, application_name="my tool") as c:
         c.execute("SELECT 'remember me', event_id FROM history LIMIT 3").fetchall()
+    cairn.flush()
     rows = cairn.sql("SELECT request_parameters AS q, user_agent, response_elements AS r, principal_id FROM history "
                      "WHERE event_name = 'Query' AND request_parameters LIKE '%remember me%' AND user_agent LIKE 'postgresql%'")
     assert len(rows) == 1

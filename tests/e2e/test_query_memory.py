@@ -79,7 +79,7 @@ FORMS = ["application/x-ndjson", "application/json", "text/csv",
 
 @pytest.fixture(scope="module")
 def server(folders):
-    server = filled(folders("memory"), "--query-timeout", "20s")
+    server = filled(folders("memory"), "--query-timeout", "110s")
     yield server
     server.stop()
 
@@ -137,7 +137,7 @@ def server_session(server, query, form):
     import requests
     session = requests.Session()
     session.trust_env = False
-    return session.post(f"{server.url}/v1/sql", json={"query": query}, stream=True, timeout=WITHIN,
+    return session.post(f"{server.url}/v1/sql", json={"query": query, "timeout_ms": 40_000}, stream=True, timeout=WITHIN,
                         headers={"Authorization": f"Bearer {server.admin}", "Accept": form})
 
 

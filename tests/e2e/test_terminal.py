@@ -48,9 +48,9 @@ class Terminal:
         """What stands there, with what scrolled away."""
         return self.tmux("capture-pane", "-p", "-J", *more)
 
-    def see(self, pattern, *more):
+    def see(self, pattern, *more, within=SEEN_WITHIN):
         """Waits until the screen has a match."""
-        end = time.monotonic() + SEEN_WITHIN
+        end = time.monotonic() + within
         while True:
             screen = self.screen(*more)
             found = re.search(pattern, screen)
@@ -67,9 +67,9 @@ class Terminal:
         self.type("clear; " + shlex.join([str(binary()), *map(str, arguments)])
                   + f"; echo \"exit-{self.runs}=$?\"")
 
-    def ended(self):
+    def ended(self, within=SEEN_WITHIN):
         # The typed line has exit-1=$? and never exit-1=0.
-        return int(self.see(rf"exit-{self.runs}=(\d+)", "-S", "-").group(1))
+        return int(self.see(rf"exit-{self.runs}=(\d+)", "-S", "-", within=within).group(1))
 
     def close(self):
         subprocess.run(["tmux", "-S", self.socket, "kill-server"], capture_output=True, timeout=60)
@@ -206,7 +206,7 @@ def test_progress_and_ctrl_c_while_events_are_sent(rows, terminal, tmp_path):
     assert 0 < accepted < count
 
     terminal.run("ingest", file)
-    assert terminal.ended() == 0
+    assert terminal.ended(within=300) == 0
     said = re.search(r"(\d+) accepted, (\d+) duplicate, 0 refused", terminal.screen("-S", "-"))
     assert int(said.group(1)) + int(said.group(2)) == count
     assert int(said.group(2)) >= accepted

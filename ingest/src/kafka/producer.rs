@@ -12,7 +12,7 @@ use cairn_store::log::Envelope;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::FutureRecord;
 use rdkafka::types::RDKafkaErrorCode;
 use tokio::time::Instant;
 
@@ -22,6 +22,7 @@ use super::client::{Cluster, Context};
 use super::epochs::{Epoch, Epochs};
 use super::options::{KafkaOptions, MAX_MESSAGE, OptionsError};
 use super::record::ENVELOPE_HEADER;
+use super::renew::Renewed;
 use super::source::OpenError;
 
 /// How long what is known of the intake topic is believed.
@@ -30,7 +31,7 @@ const FRESH: Duration = Duration::from_secs(10);
 /// Writes to the intake topic. Cheap to clone.
 #[derive(Clone)]
 pub struct KafkaProducer {
-    producer: FutureProducer<Context>,
+    clients: Arc<Renewed>,
     cluster: Arc<Cluster>,
     epochs: Arc<dyn Epochs>,
     board: Arc<KafkaBoard>,
@@ -105,9 +106,9 @@ impl KafkaProducer {
         };
         let failed = |error: KafkaError| OpenError::Client(error.to_string());
         let admin = options.admin_config().create_with_context(context.clone());
-        let producer = options.producer_config().create_with_context(context);
+        let clients = Renewed::new(options.producer_config(), context).map_err(failed)?;
         Ok(Self {
-            producer: producer.map_err(failed)?,
+            clients: Arc::new(clients),
             cluster: Arc::new(Cluster::new(admin.map_err(failed)?, options)),
             epochs,
             board,
@@ -193,6 +194,7 @@ impl KafkaProducer {
         let header = serde_json::to_vec(envelope);
         let header = header.map_err(|error| unavailable(error.to_string()))?;
         let partition = self.choose(&known, prefer);
+        let (sender, began) = (self.clients.sender(), Instant::now());
         // All are queued before the first is waited for: they go out together.
         let queued: Vec<_> = events
             .iter()
@@ -204,7 +206,8 @@ impl KafkaProducer {
                         key: ENVELOPE_HEADER,
                         value: Some(&header),
                     }));
-                self.producer
+                sender
+                    .producer
                     .send_result(record)
                     .map_err(|(error, _)| failure(&error))
             })
@@ -225,6 +228,14 @@ impl KafkaProducer {
                     Err(_) => Err(SendFailure::Unsure("the producer ended".to_owned())),
                 },
             });
+        }
+        let unsure = |result: &Result<_, _>| matches!(result, Err(SendFailure::Unsure(_)));
+        if results
+            .iter()
+            .any(|result| result.is_ok() || unsure(result))
+        {
+            let acknowledged = results.iter().any(Result::is_ok);
+            self.clients.note(&sender, acknowledged, began);
         }
         if results.iter().all(Result::is_ok) {
             return Ok(results.into_iter().flatten().collect());
