@@ -23,7 +23,7 @@ use crate::decode::DecodeLimits;
 use crate::history::History;
 use crate::judge::{CatchUpError, CatchingUp, Judge, Judged, MakeJudge, open_index};
 use crate::pipeline::{Observer, Pipeline, PipelineError, PipelineHandle, PipelineOptions};
-use crate::seen::SeenOptions;
+use crate::seen::{SeenError, SeenOptions};
 use crate::source::EmbeddedSource;
 use crate::verdict::{Boards, Verdict, Verdicts};
 
@@ -96,7 +96,17 @@ impl MakeJudge for TestJudges {
             fanout: 2,
             ..SeenOptions::default()
         };
-        let seen = open_index(&self.folder, options, history, at, &self.progress).await?;
+        let seen = loop {
+            let opened = open_index(&self.folder, options, history, at, &self.progress);
+            match opened.await {
+                // An aborted task leaves what it had queued on a thread that blocks: it may
+                // open the index after its process is dead, for a moment.
+                Err(CatchUpError::Seen(SeenError::InUse { .. })) => {
+                    tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+                }
+                opened => break opened?,
+            }
+        };
         Ok(Judge::new(seen, HashSet::new(), self.limits, 90))
     }
 }

@@ -235,7 +235,8 @@ impl KafkaProducer {
             .any(|result| result.is_ok() || unsure(result))
         {
             let acknowledged = results.iter().any(Result::is_ok);
-            self.clients.note(&sender, acknowledged, began);
+            self.clients
+                .note(&sender, acknowledged, began, Instant::now());
         }
         if results.iter().all(Result::is_ok) {
             return Ok(results.into_iter().flatten().collect());

@@ -39,26 +39,33 @@ pub(super) struct Sender {
 pub(super) struct Renewed {
     config: ClientConfig,
     context: Context,
-    now: Mutex<Arc<Sender>>,
+    current: Mutex<Arc<Sender>>,
 }
 
 impl Renewed {
     pub(super) fn new(config: ClientConfig, context: Context) -> KafkaResult<Self> {
         let first = sender(&config, &context)?;
         Ok(Self {
-            now: Mutex::new(Arc::new(first)),
+            current: Mutex::new(Arc::new(first)),
             config,
             context,
         })
     }
 
     pub(super) fn sender(&self) -> Arc<Sender> {
-        Arc::clone(&self.now.lock())
+        Arc::clone(&self.current.lock())
     }
 
     /// Notes that `sender` got something acknowledged, or nothing of what it was
-    /// given at `began`. Puts another in its place where it is of no more use.
-    pub(super) fn note(&self, sender: &Arc<Sender>, acknowledged: bool, began: Instant) {
+    /// given at `began`, and it is `now`. Puts another in its place where it is of no
+    /// more use.
+    pub(super) fn note(
+        &self,
+        sender: &Arc<Sender>,
+        acknowledged: bool,
+        began: Instant,
+        now: Instant,
+    ) {
         let since = {
             let mut in_vain = sender.in_vain.lock();
             if acknowledged {
@@ -69,20 +76,20 @@ impl Renewed {
         };
         let why = match sender.producer.client().fatal_error() {
             Some((_, text)) => text,
-            None if since.elapsed() >= IN_VAIN => {
+            None if now.duration_since(since) >= IN_VAIN => {
                 "nothing was acknowledged for long, though the cluster answers".to_owned()
             }
             None => return,
         };
-        let mut now = self.now.lock();
-        if !Arc::ptr_eq(&now, sender) {
+        let mut current = self.current.lock();
+        if !Arc::ptr_eq(&current, sender) {
             // Another caller was faster.
             return;
         }
         match self::sender(&self.config, &self.context) {
             Ok(next) => {
                 tracing::warn!(reason = %why, "the client that writes to Kafka was replaced");
-                retire(std::mem::replace(&mut now, Arc::new(next)));
+                retire(std::mem::replace(&mut current, Arc::new(next)));
             }
             // The next send that fails tries again.
             Err(error) => {

@@ -335,7 +335,12 @@ impl Member {
 
     /// One step of a pipeline.
     pub(crate) async fn step(&mut self) {
-        match self.source.next(1 << 20).await.unwrap() {
+        let taken = self.source.next(1 << 20).await.unwrap();
+        self.take(taken).await;
+    }
+
+    async fn take(&mut self, taken: Taken) {
+        match taken {
             Taken::Records(received) => {
                 self.open.extend(received);
                 if self.open.len() >= self.commit_every && !self.commit() {
@@ -354,7 +359,11 @@ impl Member {
     pub(crate) async fn until(&mut self, what: &str, enough: impl Fn(&Self) -> bool) {
         let steps = async {
             while !enough(self) {
-                let _ = tokio::time::timeout(Duration::from_millis(200), self.step()).await;
+                // Only the wait is cut: what begins anew has to come to its end.
+                let next = self.source.next(1 << 20);
+                if let Ok(taken) = tokio::time::timeout(Duration::from_millis(200), next).await {
+                    self.take(taken.unwrap()).await;
+                }
             }
         };
         if tokio::time::timeout(PATIENCE, steps).await.is_err() {

@@ -137,6 +137,8 @@ async fn trails_come_change_and_go_for_all_processes() {
     assert_eq!((there.version, there.effective), (1, end()));
     assert_eq!(in_force(&b, "writes").await, 1);
 
+    // a's follower has its table: from now on it looks at it only where it is told to.
+    assert_eq!(in_force(&a, "writes").await, 1);
     assert!(b.change("y", "writes", Change::Stop).await.is_ok());
     assert_eq!(latest(&a, "writes").await.version, 1);
     store.refresh(&a).await;
@@ -190,6 +192,8 @@ async fn of_two_changes_of_a_trail_one_goes_through_and_the_other_is_told() {
     let [a, b] = store.two().await;
     assert!(a.create("x", new("all")).await.is_ok());
     store.refresh(&b).await;
+    // Else b's follower, just begun, may find a's change at the table.
+    assert_eq!(in_force(&b, "all").await, 1);
     assert!(a.change("x", "all", Change::Stop).await.is_ok());
     let lost = b.change("y", "all", Change::Delete).await.err().unwrap();
     assert_eq!(lost.code(), "conflict", "{}", lost.message());

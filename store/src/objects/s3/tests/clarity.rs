@@ -156,7 +156,12 @@ async fn a_create_that_timed_out_and_lands_during_its_repeat_is_our_own() {
 #[tokio::test]
 async fn a_create_that_timed_out_while_another_committed_is_a_conflict() {
     let stub = Stub::start(|r| (is_entry(r) && r.nth == 1).then(Answer::hangs)).await;
-    let slow = table(&stub.open(impatient()).await).await;
+    // Time enough for the quick one, also where this thread stands still for a while.
+    let patient = ObjectSettings {
+        request_timeout: Duration::from_secs(5),
+        ..ObjectSettings::default()
+    };
+    let slow = table(&stub.open(patient).await).await;
     let quick = table(&stub.open(ObjectSettings::default()).await).await;
     let (from, to) = (at(0), at(7));
     let overtakes = async {
