@@ -1,33 +1,38 @@
 //! The one binary of Cairn: the server and the command line.
 
 fn main() -> std::process::ExitCode {
-    bound_arenas();
     cairn_serve::cli::main()
 }
 
-/// Arenas of the allocator for each processor. glibc makes up to eight, and keeps
-/// what was freed in one from the threads of all others: of the memory that a busy
-/// server held, most was free. With four it needs a sixth less, and hardly more
-/// time; with two a third less, and 3 % more time (docs/benchmarks.md).
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const ARENAS: usize = 4;
+/// The allocator, also that of librdkafka, zstd and OpenSSL.
+///
+/// glibc's keeps what was freed in the arena of the thread that asked for it: of
+/// the memory that a busy server held, two thirds and more were free, and it grew
+/// with what was taken in. jemalloc needs two thirds of that, for the same time, and
+/// does not grow (docs/benchmarks.md, "The allocator").
+#[cfg(target_os = "linux")]
+mod allocator {
+    #![allow(unsafe_code)]
 
-/// Bounds the allocator's arenas, unless whoever starts the program has.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[allow(unsafe_code)]
-fn bound_arenas() {
-    if std::env::var_os("MALLOC_ARENA_MAX").is_some() {
-        return;
-    }
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let most = i32::try_from(processors.saturating_mul(ARENAS)).unwrap_or(i32::MAX);
-    // SAFETY: mallopt(3) takes two numbers by value and touches nothing of ours.
-    // There is no other thread yet.
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, most);
-    }
+    use std::ffi::c_char;
+
+    #[global_allocator]
+    static JEMALLOC: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+    /// An address that all threads may have, of a text that never changes.
+    #[repr(transparent)]
+    struct Settings(*const c_char);
+
+    // SAFETY: nobody writes to what it points at.
+    unsafe impl Sync for Settings {}
+
+    /// As many arenas as there are processors, not four times as many; buffers of any
+    /// size are kept for the next one; a thread gives back what was not used for ten
+    /// seconds, also while the server is idle. `MALLOC_CONF` in the environment, with
+    /// the same names, comes after these and wins (jemalloc(3), "TUNING").
+    #[used]
+    // SAFETY: the name is jemalloc's own, for this very purpose.
+    #[unsafe(export_name = "malloc_conf")]
+    static MALLOC_CONF: Settings =
+        Settings(c"narenas_ratio:1,oversize_threshold:0,background_thread:true".as_ptr());
 }
-
-/// Other allocators have no such arenas.
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn bound_arenas() {}
