@@ -97,7 +97,7 @@ impl MakeJudge for TestJudges {
             ..SeenOptions::default()
         };
         let seen = loop {
-            let opened = open_index(&self.folder, options, history, at, &self.progress);
+            let opened = open_index(&self.folder, options.clone(), history, at, &self.progress);
             match opened.await {
                 // An aborted task leaves what it had queued on a thread that blocks: it may
                 // open the index after its process is dead, for a moment.

@@ -20,9 +20,18 @@ use super::topics::Rules;
 /// How long a question to the cluster may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often partitions are asked for their offsets while their leaders change, and
+/// the pause in between: broker and client hear of a new leader one after the other.
+/// Whoever is still not told stands still, and is asked again later.
+const ELECTED: usize = 10;
+const ELECTING: Duration = Duration::from_millis(200);
+
 /// How long the question for the group's members may take: records wait for
 /// the thread that asks it.
 const GROUP_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long the client's own queue is served at a time.
+const SERVE: Duration = Duration::from_millis(5);
 
 /// What clients tell of themselves beside what they are asked.
 #[derive(Clone, Debug)]
@@ -85,6 +94,9 @@ pub(super) struct Extent {
 /// Each partition's extent, or why it cannot be told.
 pub(super) type Extents = BTreeMap<i32, Result<Extent, String>>;
 
+/// Each partition's offset, or why it cannot be told.
+type Offsets = BTreeMap<i32, Result<i64, String>>;
+
 impl Cluster {
     pub(super) fn new(client: BaseConsumer<Context>, options: &KafkaOptions) -> Self {
         Self {
@@ -101,8 +113,9 @@ impl Cluster {
 
     /// Serves the client's own queue: errors and log lines.
     pub(super) fn serve(&self) {
-        // No group and no assignment: no record can come of it.
-        while self.client.poll(Duration::ZERO).is_some() {}
+        // No group and no assignment: no record can come of it. Without a time to
+        // wait it would serve one event only.
+        while self.client.poll(SERVE).is_some() {}
     }
 
     /// The ids of `topics`; a topic that does not exist, or may not be seen, is
@@ -187,7 +200,7 @@ impl Cluster {
         let ends = self.offsets(topic, numbers, Offset::End)?;
         let starts = self.offsets(topic, numbers, Offset::Beginning)?;
         let both = |number: &i32| {
-            let of = |offsets: &BTreeMap<i32, Result<i64, String>>| {
+            let of = |offsets: &Offsets| {
                 let missing = || Err("the broker does not tell its offsets".to_owned());
                 offsets.get(number).cloned().unwrap_or_else(missing)
             };
@@ -200,21 +213,39 @@ impl Cluster {
         Ok(numbers.iter().map(both).collect())
     }
 
-    fn offsets(
+    fn offsets(&self, topic: &str, numbers: &[i32], which: Offset) -> KafkaResult<Offsets> {
+        if numbers.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        for _ in 1..ELECTED {
+            let (told, passes) = self.offsets_now(topic, numbers, which)?;
+            if !passes {
+                return Ok(told);
+            }
+            std::thread::sleep(ELECTING);
+        }
+        Ok(self.offsets_now(topic, numbers, which)?.0)
+    }
+
+    /// As far as the brokers tell them now, and whether what keeps them from it
+    /// passes by itself.
+    fn offsets_now(
         &self,
         topic: &str,
         numbers: &[i32],
         which: Offset,
-    ) -> KafkaResult<BTreeMap<i32, Result<i64, String>>> {
-        if numbers.is_empty() {
-            return Ok(BTreeMap::new());
-        }
+    ) -> KafkaResult<(Offsets, bool)> {
         let mut list = TopicPartitionList::with_capacity(numbers.len());
         for number in numbers {
             // The offset's place carries what is asked for: -2 or -1.
             list.add_partition(topic, *number).set_offset(which)?;
         }
         let answer = self.client.offsets_for_times(list, PATIENCE)?;
+        let elements = answer.elements();
+        let errors = elements.iter().filter_map(|e| e.error().err());
+        let passes = errors
+            .filter_map(|error| error.rdkafka_error_code())
+            .any(electing);
         let one = |element: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
             let offset = match (element.error(), element.offset()) {
                 (Err(error), _) => Err(error.to_string()),
@@ -223,8 +254,21 @@ impl Cluster {
             };
             (element.partition(), offset)
         };
-        Ok(answer.elements().into_iter().map(one).collect())
+        Ok((elements.into_iter().map(one).collect(), passes))
     }
+}
+
+/// Whether this error is of the moments in which a leader changes.
+fn electing(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::UnknownLeaderEpoch
+            | RDKafkaErrorCode::FencedLeaderEpoch
+            | RDKafkaErrorCode::NotLeaderForPartition
+            | RDKafkaErrorCode::LeaderNotAvailable
+            | RDKafkaErrorCode::OffsetNotAvailable
+            | RDKafkaErrorCode::ReplicaNotAvailable
+    )
 }
 
 /// Whether a topic with this error is as good as none: others go on.

@@ -293,8 +293,13 @@ impl KafkaOptions {
         for (name, value) in &self.properties {
             config.set(name, value);
         }
+        // Who asks for librdkafka's own debug lines gets them, at the level debug.
+        let level = match self.properties.contains_key("debug") {
+            true => RDKafkaLogLevel::Debug,
+            false => RDKafkaLogLevel::Warning,
+        };
         config
-            .set_log_level(RDKafkaLogLevel::Warning)
+            .set_log_level(level)
             .set("bootstrap.servers", &self.brokers)
             // A topic that is made anew, or grows, is noticed within this.
             .set("topic.metadata.refresh.interval.ms", "10000");
