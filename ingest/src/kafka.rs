@@ -91,6 +91,7 @@
 
 mod begin;
 mod board;
+mod bootstrap;
 mod client;
 mod compare;
 mod covered;

@@ -326,10 +326,10 @@ impl KafkaBoard {
         self.state.lock().explain(text)
     }
 
-    /// Takes librdkafka's statistics in.
-    pub(super) fn statistics(&self, json: &[u8]) {
+    /// Takes librdkafka's statistics in. Whether the client knows a broker.
+    pub(super) fn statistics(&self, json: &[u8]) -> bool {
         let Ok(statistics) = serde_json::from_slice::<Statistics>(json) else {
-            return;
+            return true;
         };
         let mut state = self.state.lock();
         if let Some(group) = statistics.cgrp {
@@ -348,6 +348,8 @@ impl KafkaBoard {
             status.log_end = status.log_end.max(seen.ls_offset).max(status.next);
             status.lag = (status.log_end - status.next).max(0);
         }
+        let mut brokers = statistics.brokers.values();
+        brokers.any(|broker| matches!(&*broker.source, "configured" | "learned"))
     }
 }
 
@@ -357,6 +359,14 @@ struct Statistics {
     #[serde(default)]
     topics: BTreeMap<String, TopicStatistics>,
     cgrp: Option<GroupStatistics>,
+    #[serde(default)]
+    brokers: BTreeMap<String, BrokerStatistics>,
+}
+
+#[derive(Debug, Deserialize)]
+struct BrokerStatistics {
+    /// Where it is known from; others than these two stand for one of them.
+    source: String,
 }
 
 #[derive(Debug, Deserialize)]

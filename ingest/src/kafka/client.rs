@@ -11,6 +11,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, ClientContext, Offset, Statistics, TopicPartitionList};
 
 use super::board::KafkaBoard;
+use super::bootstrap::Bootstrap;
 use super::compare::{self, Answers, Known};
 use super::covered::{Given, assignment};
 use super::options::KafkaOptions;
@@ -72,6 +73,7 @@ pub(super) type GroupConsumer = BaseConsumer<Context>;
 /// the runtime.
 pub(super) struct Cluster {
     client: BaseConsumer<Context>,
+    bootstrap: Bootstrap,
     /// How a client is made that compares logs with what was read of them.
     comparing: ClientConfig,
 }
@@ -101,6 +103,7 @@ impl Cluster {
     pub(super) fn new(client: BaseConsumer<Context>, options: &KafkaOptions) -> Self {
         Self {
             client,
+            bootstrap: Bootstrap::new(&options.brokers),
             comparing: options.comparing_config(),
         }
     }
@@ -109,6 +112,10 @@ impl Cluster {
     pub(super) fn compare(&self, known: &[Known]) -> Result<Answers, String> {
         let context = Context::clone(self.client.context());
         compare::compare(&self.comparing, context, known)
+    }
+
+    fn heard<T>(&self, answer: KafkaResult<T>) -> KafkaResult<T> {
+        self.bootstrap.heard(self.client.client(), answer)
     }
 
     /// Serves the client's own queue: errors and log lines.
@@ -126,7 +133,8 @@ impl Cluster {
     /// No broker answered, or one topic's id cannot be told now.
     pub(super) fn ids(&self, topics: &[String]) -> KafkaResult<BTreeMap<String, TopicId>> {
         let mut ids = BTreeMap::new();
-        for (topic, id) in topic_ids(self.client.client(), topics, PATIENCE)? {
+        let told = topic_ids(self.client.client(), topics, PATIENCE);
+        for (topic, id) in self.heard(told)? {
             match id {
                 Ok(id) => {
                     ids.insert(topic, id);
@@ -141,7 +149,8 @@ impl Cluster {
     /// What the members of `group` were given; `None` while it is being shared
     /// out, and where there is no such group.
     pub(super) fn given(&self, group: &str) -> KafkaResult<Option<Given>> {
-        let list = self.client.fetch_group_list(Some(group), GROUP_PATIENCE)?;
+        let told = self.client.fetch_group_list(Some(group), GROUP_PATIENCE);
+        let list = self.heard(told)?;
         let mut groups = list.groups().iter();
         let Some(found) = groups.find(|found| found.name() == group) else {
             return Ok(None);
@@ -159,7 +168,7 @@ impl Cluster {
     pub(super) fn topics(&self, rules: &Rules) -> KafkaResult<BTreeMap<String, i32>> {
         let mut out = BTreeMap::new();
         if rules.has_patterns() {
-            let metadata = self.client.fetch_metadata(None, PATIENCE)?;
+            let metadata = self.heard(self.client.fetch_metadata(None, PATIENCE))?;
             for topic in metadata.topics() {
                 if topic.error().is_none() && rules.reads(topic.name()) {
                     let count = topic.partitions().len();
@@ -182,7 +191,7 @@ impl Cluster {
     /// How many partitions `topic` has; `None` when there is no such topic, or
     /// this client may not see it.
     pub(super) fn partitions(&self, topic: &str) -> KafkaResult<Option<i32>> {
-        let metadata = self.client.fetch_metadata(Some(topic), PATIENCE)?;
+        let metadata = self.heard(self.client.fetch_metadata(Some(topic), PATIENCE))?;
         let Some(found) = metadata.topics().iter().find(|t| t.name() == topic) else {
             return Ok(None);
         };
@@ -240,7 +249,7 @@ impl Cluster {
             // The offset's place carries what is asked for: -2 or -1.
             list.add_partition(topic, *number).set_offset(which)?;
         }
-        let answer = self.client.offsets_for_times(list, PATIENCE)?;
+        let answer = self.heard(self.client.offsets_for_times(list, PATIENCE))?;
         let elements = answer.elements();
         let errors = elements.iter().filter_map(|e| e.error().err());
         let passes = errors

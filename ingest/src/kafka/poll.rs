@@ -14,6 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 
 use super::board::{Acceptable, KafkaBoard, StoppedReason};
+use super::bootstrap::Bootstrap;
 use super::client::log_line;
 use super::epochs::Acceptances;
 use super::raw::{Event, EventQueue, Message, Place, places};
@@ -45,6 +46,7 @@ pub(super) struct Poller {
     pub(super) buffer_bytes: usize,
     pub(super) commands: std::sync::mpsc::Receiver<Command>,
     in_group: Arc<Mutex<bool>>,
+    bootstrap: Bootstrap,
     tracks: HashMap<String, HashMap<i32, Track>>,
     batch: Batch,
     /// Counts what the group says.
@@ -72,6 +74,7 @@ pub(super) struct PollerParts {
     /// broker after the request to join again would carry the member's former
     /// id, and Kafka would fence the static member off from itself, for good.
     pub(super) in_group: Arc<Mutex<bool>>,
+    pub(super) bootstrap: Bootstrap,
 }
 
 impl Poller {
@@ -86,6 +89,7 @@ impl Poller {
             buffer_bytes: parts.buffer_bytes,
             commands: parts.commands,
             in_group: parts.in_group,
+            bootstrap: parts.bootstrap,
             tracks: HashMap::new(),
             batch: Batch::default(),
             round: 0,
@@ -316,7 +320,10 @@ impl Poller {
                     self.shared.fail(self.ended_by(code, &text));
                 }
             }
-            Event::Stats(json) => self.board.statistics(json),
+            Event::Stats(json) => {
+                let broker = self.board.statistics(json);
+                self.bootstrap.seen(self.queue.consumer().client(), broker);
+            }
             Event::Log { level, text } => {
                 self.board.logged(&text);
                 log_line(level, &text);

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::bindings as rd;
+use rdkafka::client::{Client, ClientContext};
 use rdkafka::consumer::Consumer;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
@@ -85,6 +86,15 @@ impl Drop for EventQueue {
         // SAFETY: the reference is ours and is given back once; the client
         // still lives, for `consumer` is dropped after this.
         unsafe { rd::rd_kafka_queue_destroy(self.queue.as_ptr()) }
+    }
+}
+
+/// Has `client` connect to `brokers` as well (`host:port` and commas), where it does
+/// not know them. See [`bootstrap`](super::bootstrap).
+pub(super) fn add_brokers<C: ClientContext>(client: &Client<C>, brokers: &CStr) {
+    // SAFETY: the handle is valid as long as `client` lives; the text is copied.
+    unsafe {
+        rd::rd_kafka_brokers_add(client.native_ptr(), brokers.as_ptr());
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::begin::Planner;
 use super::board::KafkaBoard;
+use super::bootstrap::Bootstrap;
 use super::client::{Cluster, Context, GroupConsumer};
 use super::covered::Coverage;
 use super::ends::KafkaEnds;
@@ -143,6 +144,7 @@ impl KafkaSource {
             buffer_bytes: options.buffer_bytes,
             commands: received,
             in_group: Arc::clone(&in_group),
+            bootstrap: Bootstrap::new(&options.brokers),
         });
         let watcher = Watcher {
             cluster,

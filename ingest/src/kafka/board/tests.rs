@@ -30,7 +30,7 @@ fn lag_is_what_is_stable_and_was_not_handed_out() {
         "0":{"lo_offset":2,"ls_offset":20,"hi_offset":30},
         "-1":{"lo_offset":-1001,"ls_offset":-1001,"hi_offset":-1001}}}},
         "cgrp":{"join_state":"steady"}}"#;
-    board.statistics(statistics);
+    assert!(!board.statistics(statistics));
     let status = only(&board);
     assert_eq!((status.lag, status.log_start, status.log_end), (15, 2, 20));
     assert_eq!(board.status().group_state, "steady");
@@ -43,8 +43,23 @@ fn lag_is_what_is_stable_and_was_not_handed_out() {
     assert_eq!(only(&board).lag_seconds(Micros(0)), Some(0.0));
     board.update("t", 0, |status| status.next = 20);
     assert_eq!(only(&board).lag_seconds(Micros(i64::MAX)), Some(0.0));
-    board.statistics(b"no JSON");
+    assert!(board.statistics(b"no JSON"));
     assert_eq!(only(&board).lag, 0);
+}
+
+#[test]
+fn statistics_tell_whether_a_broker_is_known() {
+    let board = KafkaBoard::default();
+    let told = |sources: &[&str]| {
+        let brokers = sources.iter().enumerate();
+        let brokers: Vec<String> = brokers
+            .map(|(n, source)| format!(r#""{n}":{{"source":"{source}","state":"DOWN"}}"#))
+            .collect();
+        let json = format!(r#"{{"brokers":{{{}}}}}"#, brokers.join(","));
+        board.statistics(json.as_bytes())
+    };
+    assert!(told(&["internal", "learned"]) && told(&["configured"]));
+    assert!(!told(&["internal", "logical"]) && !told(&[]));
 }
 
 #[test]
